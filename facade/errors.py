@@ -1,0 +1,70 @@
+"""PyTorch's error messages for faults that many operations share."""
+
+
+def type_name(value) -> str:
+    """Return the type name PyTorch prints for a bad argument."""
+    return type(value).__name__
+
+
+def bad_argument(op: str, name: str, position: int, expected: str, value) -> TypeError:
+    """``add(): argument 'other' (position 2) must be Tensor, not str``."""
+    return TypeError(
+        f"{op}(): argument '{name}' (position {position}) must be {expected}, "
+        f"not {type_name(value)}"
+    )
+
+
+def broadcast_shapes(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the common shape.
+
+    Raises:
+        RuntimeError: two sizes differ and neither is 1.
+    """
+    result: tuple[int, ...] = ()
+    for shape in shapes:
+        result = _broadcast(result, shape)
+    return result
+
+
+def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
+    ndim = max(len(a), len(b))
+    sizes = []
+    for dim in range(ndim):
+        i, j = dim - (ndim - len(a)), dim - (ndim - len(b))
+        x, y = a[i] if i >= 0 else 1, b[j] if j >= 0 else 1
+        if x != y and x != 1 and y != 1:
+            raise RuntimeError(
+                f"The size of tensor a ({x}) must match the size of tensor b ({y}) "
+                f"at non-singleton dimension {dim}"
+            )
+        sizes.append(y if x == 1 else x)
+    return tuple(sizes)
+
+
+def wrap_dim(dim: int, ndim: int) -> int:
+    """Return ``dim`` counted from the front; a 0-dimensional tensor has dimension 0.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    bound = max(ndim, 1)
+    if not -bound <= dim < bound:
+        raise IndexError(
+            f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], "
+            f"but got {dim})"
+        )
+    return dim + bound if dim < 0 else dim
+
+
+def wrap_dims(dims, ndim: int) -> tuple[int, ...]:
+    """Return ``dims`` (an int or several) counted from the front.
+
+    Raises:
+        IndexError: there is no such dimension.
+        RuntimeError: one is named twice.
+    """
+    wrapped = tuple(wrap_dim(d, ndim) for d in ((dims,) if isinstance(dims, int) else dims))
+    for d in wrapped:
+        if wrapped.count(d) > 1:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
+    return wrapped

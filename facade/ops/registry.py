@@ -1,0 +1,287 @@
+"""Declare an op once: its implementation, its traits, and how its result is inferred."""
+
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Annotated, Any
+
+import jax
+
+from facade import dtypes
+from facade.avals import Aval, aval, elementwise_strides
+from facade.errors import bad_argument, broadcast_shapes
+
+Array = jax.Array  # an operand; takes part in the op's dtype promotion
+Raw = Annotated[jax.Array, "raw"]  # an operand that keeps its dtype (a mask, an index)
+Scalar = Annotated[jax.Array, "scalar"]  # a Python number, traced: a new value never recompiles
+
+
+class Promote(Enum):
+    """PyTorch's dtype rules (``torch._prims_common.ELEMENTWISE_TYPE_PROMOTION_KIND``).
+
+    The rule says what the operands are cast to; the result's dtype is what the function returns.
+    """
+
+    SAME = "the common dtype"
+    FLOAT = "the common dtype, integers becoming the default float"
+    LONG = "the common dtype, bool and integers becoming int64"
+
+
+class Kind(Enum):
+    """How the recorder treats a parameter of an op."""
+
+    ARRAY = "operand"
+    RAW = "operand, never cast"
+    SCALAR = "traced Python number"
+    STATIC = "part of the program's key"
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter of an op, read from the function's annotation."""
+
+    name: str
+    kind: Kind
+    many: bool  # a tuple of operands
+    optional: bool
+    annotation: Any
+
+
+@dataclass(eq=False)
+class OpSpec:
+    """An op: one pure function on jax arrays, which is also its shape rule and derivative.
+
+    Attributes:
+        fn: Arrays and static arguments in, an array or a tuple of arrays out.
+        promotes: Dtype rule of its ``Array`` operands; None leaves every operand as it is.
+        check: Called like ``fn`` with avals for arrays; raises PyTorch's error. Runs once per
+            signature.
+        operator: The Python operator it is: ``"add"`` gives ``+``, ``+=`` and reflected ``+``.
+        grad_name: ``grad_fn``'s name, or a function of the static arguments that gives it.
+        inplace: Whether ``name_`` exists.
+        out: Whether ``out=`` is accepted.
+        public: Where the name is bound: "both", "function", "method" or "" (called by others).
+        geometry: For a view, ``(shape, strides, offset), **static -> (shape, strides, offset)``.
+        write: For a view, ``(base, value, **static) -> base`` with the viewed elements replaced.
+        differentiable: False for ops without a derivative (comparisons, sorting indices).
+    """
+
+    fn: Callable
+    promotes: Promote | None = None
+    check: Callable | None = None
+    operator: str | None = None
+    grad_name: str | Callable | None = None
+    inplace: bool = False
+    out: bool = False
+    public: str = "both"
+    aliases: tuple[str, ...] = ()
+    geometry: Callable | None = None
+    write: Callable | None = None
+    differentiable: bool = True
+    name: str = ""
+    params: tuple[Param, ...] = ()
+    memo: dict = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        self.name = self.name or self.fn.__name__
+        self.params = tuple(map(_read_param, inspect.signature(self.fn).parameters.values()))
+
+    @property
+    def operand_params(self) -> tuple[Param, ...]:
+        return tuple(p for p in self.params if p.kind is not Kind.STATIC)
+
+    @property
+    def static_params(self) -> tuple[Param, ...]:
+        return tuple(p for p in self.params if p.kind is Kind.STATIC)
+
+
+OPS: dict[str, OpSpec] = {}
+
+
+def op(fn: Callable | None = None, **traits) -> Any:
+    """Declare ``fn`` as an op with these :class:`OpSpec` traits; ``fn`` itself is returned.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    if fn is None:
+        return lambda f: op(f, **traits)
+    spec = OpSpec(fn, **traits)
+    if spec.name in OPS:
+        raise ValueError(f"op {spec.name} is declared twice")
+    OPS[spec.name] = spec
+    return fn
+
+
+def _read_param(p: inspect.Parameter) -> Param:
+    annotation, optional, many = p.annotation, False, False
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        options = [a for a in typing.get_args(annotation) if a is not types.NoneType]
+        optional = len(options) < len(typing.get_args(annotation))
+        if len(options) == 1:
+            annotation = options[0]
+    if typing.get_origin(annotation) is tuple and typing.get_args(annotation)[-1] is ...:
+        inner = typing.get_args(annotation)[0]
+        if _kind(inner) is not Kind.STATIC:
+            annotation, many = inner, True
+    return Param(p.name, _kind(annotation), many, optional, p.annotation)
+
+
+def _kind(annotation) -> Kind:
+    if annotation is Array:
+        return Kind.ARRAY
+    if annotation is Raw or annotation == (Raw | None):
+        return Kind.RAW
+    return Kind.SCALAR if annotation is Scalar else Kind.STATIC
+
+
+class Entry:
+    """An op at one signature: what recording and lowering need to know, found by one look-up.
+
+    Hashed by identity, so a program's key holds entries themselves.
+
+    Attributes:
+        fn: Flat operands in, a tuple of arrays out; static arguments and casts are inside.
+        inputs: Aval per flat operand (None for an absent one).
+        outputs: Aval per result.
+        single: Whether the op returns one tensor rather than a tuple.
+        differentiable: Per result, whether it can carry a gradient.
+    """
+
+    __slots__ = (
+        "__weakref__", "cache", "differentiable", "fn", "grad_name", "inputs", "outputs",
+        "single", "spec", "static",
+    )  # fmt: skip
+
+    def __init__(self, spec, fn, inputs, outputs, single, static) -> None:
+        self.spec = spec
+        self.fn = fn
+        self.inputs = inputs
+        self.outputs = outputs
+        self.single = single
+        self.static = static
+        self.cache: dict = {}  # what lowering derives from this entry
+        self.differentiable = tuple(
+            spec.differentiable and (a.dtype.is_floating_point or a.dtype.is_complex)
+            for a in outputs
+        )
+        self.grad_name = _grad_name(spec, static)
+
+    def __repr__(self) -> str:
+        return f"{self.spec.name}({', '.join(map(repr, self.inputs))})"
+
+
+def _grad_name(spec: OpSpec, static: dict) -> str:
+    if callable(spec.grad_name):
+        return spec.grad_name(**static)
+    # torch: name.title() without underscores, "Backward", a count of overloads
+    return spec.grad_name or f"{spec.name.title().replace('_', '')}Backward0"
+
+
+# infer: (spec, [[aval | number type | None]] per operand parameter, {name: static}) -> Entry
+def infer(spec: OpSpec, groups: list, static: dict) -> Entry:
+    """Check the operands, apply the dtype rule and infer the result by ``jax.eval_shape``.
+
+    Args:
+        groups: Per operand parameter an aval, a Python number's type, None, or a tuple of these.
+    Raises:
+        Whatever PyTorch raises for these shapes, dtypes and arguments.
+    """
+    flat, layout = _flatten(spec, groups)
+    if spec.promotes is not None and not any(p.many for p in spec.params):
+        shape = broadcast_shapes(*(a.shape for a in flat if isinstance(a, Aval)))
+    else:
+        shape = None
+    if spec.check is not None:
+        spec.check(**layout(flat), **static)
+    casts = _casts(spec, flat, groups)
+
+    def fn(*operands):
+        cast = [
+            x if x is None or to is None or x.dtype == to else x.astype(to)
+            for x, to in zip(operands, casts, strict=True)
+        ]
+        result = spec.fn(**layout(cast), **static)
+        return result if isinstance(result, tuple) else (result,)
+
+    structs = [None if a is None else _struct(a) for a in flat]
+    with jax.enable_x64(True):
+        results = jax.eval_shape(fn, *structs)
+        single = not isinstance(
+            jax.eval_shape(lambda *x: spec.fn(**layout(list(x)), **static), *structs), tuple
+        ) if len(results) == 1 else False
+    outputs = []
+    for r in results:
+        strides = None
+        if shape is not None and r.shape == shape and spec.geometry is None:
+            strides = elementwise_strides(shape, [a for a in flat if isinstance(a, Aval)])
+        outputs.append(aval(tuple(r.shape), dtypes.from_numpy(r.dtype), strides))
+    inputs = tuple(a if a is None or isinstance(a, Aval) else _number_aval(a) for a in flat)
+    return Entry(spec, fn, inputs, tuple(outputs), single, static)
+
+
+def _flatten(spec: OpSpec, groups: list):
+    """Return the operands in a row, and the function that puts a row back under its names."""
+    flat, slices = [], []
+    for p, group in zip(spec.operand_params, groups, strict=True):
+        start = len(flat)
+        flat.extend(group if p.many else (group,))
+        slices.append((p.name, slice(start, len(flat)) if p.many else start))
+
+    def layout(row):
+        return {n: tuple(row[s]) if isinstance(s, slice) else row[s] for n, s in slices}
+
+    return flat, layout
+
+
+def _casts(spec: OpSpec, flat: list, groups: list) -> list:
+    """Return the numpy dtype each flat operand is cast to, None where it keeps its own."""
+    kinds = []
+    for p, group in zip(spec.operand_params, groups, strict=True):
+        kinds.extend([p.kind] * (len(group) if p.many else 1))
+    if spec.promotes is None:
+        # a number next to tensors becomes what it would be as a tensor
+        return [
+            dtypes.of_number(a).numpy if isinstance(a, type) and k is Kind.ARRAY else None
+            for a, k in zip(flat, kinds, strict=True)
+        ]
+    promoted = [a for a, k in zip(flat, kinds, strict=True) if k is Kind.ARRAY and a is not None]
+    common = promote(spec.promotes, promoted).numpy
+    return [
+        common if k in (Kind.ARRAY, Kind.SCALAR) else None for k in kinds
+    ]
+
+
+def promote(rule: Promote, operands: list) -> dtypes.dtype:
+    """Return the dtype that ``rule`` casts these avals and number types to."""
+    avals = [a for a in operands if isinstance(a, Aval)]
+    common = dtypes.result_type(
+        [a.dtype for a in avals if a.ndim],
+        [a.dtype for a in avals if not a.ndim],
+        [dtypes.of_number(a) for a in operands if isinstance(a, type)],
+    )
+    integral = not (common.is_floating_point or common.is_complex)
+    if rule is Promote.FLOAT and integral:
+        return dtypes.get_default_dtype()
+    if rule is Promote.LONG and integral:
+        return dtypes.int64
+    return common
+
+
+def _number_aval(kind: type) -> Aval:
+    wide = {float: dtypes.float64, complex: dtypes.complex128}.get(kind, dtypes.int64)
+    return aval((), wide)
+
+
+def _struct(a):
+    known = a if isinstance(a, Aval) else _number_aval(a)
+    return jax.ShapeDtypeStruct(known.shape, known.dtype.numpy)
+
+
+__all__ = [
+    "OPS", "Array", "Entry", "Kind", "OpSpec", "Param", "Promote", "Raw", "Scalar",
+    "bad_argument", "infer", "op", "promote",
+]  # fmt: skip
