@@ -3,6 +3,7 @@
 import math
 
 from facade.dtypes import dtype
+from facade.size import Size
 
 
 class Aval:
@@ -12,10 +13,11 @@ class Aval:
     looks its results up by avals.
     """
 
-    __slots__ = ("contiguous", "dtype", "ndim", "numel", "shape", "strides")
+    __slots__ = ("contiguous", "dtype", "ndim", "numel", "shape", "size", "strides")
 
     def __init__(self, shape: tuple[int, ...], dtype: dtype, strides: tuple[int, ...]) -> None:
-        self.shape = shape
+        self.shape = tuple(shape)
+        self.size = Size(shape)
         self.dtype = dtype
         self.strides = strides
         self.ndim = len(shape)

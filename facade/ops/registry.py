@@ -60,10 +60,13 @@ class OpSpec:
         check: Called like ``fn`` with avals for arrays; raises PyTorch's error. Runs once per
             signature.
         operator: The Python operator it is: ``"add"`` gives ``+``, ``+=`` and reflected ``+``.
-        grad_name: ``grad_fn``'s name, or a function of the static arguments that gives it.
+        grad_name: ``grad_fn``'s name, or a function that gives it, called like ``check`` with
+            those of the arguments that it names.
         inplace: Whether ``name_`` exists.
         out: Whether ``out=`` is accepted.
         public: Where the name is bound: "both", "function", "method" or "" (called by others).
+        strides: For a result laid out in its own way, ``(operands' avals, **static) -> strides``;
+            None for row-major order.
         geometry: For a view, ``(shape, strides, offset), **static -> (shape, strides, offset)``.
         write: For a view, ``(base, value, **static) -> base`` with the viewed elements replaced.
         differentiable: False for ops without a derivative (comparisons, sorting indices).
@@ -73,11 +76,13 @@ class OpSpec:
     promotes: Promote | None = None
     check: Callable | None = None
     operator: str | None = None
+    reflected: str | None = None
     grad_name: str | Callable | None = None
     inplace: bool = False
     out: bool = False
     public: str = "both"
     aliases: tuple[str, ...] = ()
+    strides: Callable | None = None
     geometry: Callable | None = None
     write: Callable | None = None
     differentiable: bool = True
@@ -144,39 +149,52 @@ class Entry:
     Hashed by identity, so a program's key holds entries themselves.
 
     Attributes:
+        name: The op's name.
         fn: Flat operands in, a tuple of arrays out; static arguments and casts are inside.
         inputs: Aval per flat operand (None for an absent one).
         outputs: Aval per result.
         single: Whether the op returns one tensor rather than a tuple.
+        grad_name: What ``grad_fn`` is called.
         differentiable: Per result, whether it can carry a gradient.
+        tracks: Whether any result can.
+        view: The declaration, if the results are views of the first operand.
+        static: The static arguments by name.
+        cache: What lowering derives from this entry (its pullbacks).
     """
 
     __slots__ = (
-        "__weakref__", "cache", "differentiable", "fn", "grad_name", "inputs", "outputs",
-        "single", "spec", "static",
+        "cache", "differentiable", "fn", "grad_name", "inputs", "name", "outputs", "single",
+        "static", "tracks", "view",
     )  # fmt: skip
 
-    def __init__(self, spec, fn, inputs, outputs, single, static) -> None:
-        self.spec = spec
+    def __init__(
+        self, name, fn, inputs, outputs, *, single=False, grad_name="", differentiable=True,
+        view=None, static=None,
+    ) -> None:  # fmt: skip
+        self.name = name
         self.fn = fn
         self.inputs = inputs
         self.outputs = outputs
         self.single = single
-        self.static = static
-        self.cache: dict = {}  # what lowering derives from this entry
+        self.grad_name = grad_name
+        self.view = view
+        self.static = static or {}
+        self.cache: dict = {}
         self.differentiable = tuple(
-            spec.differentiable and (a.dtype.is_floating_point or a.dtype.is_complex)
-            for a in outputs
+            differentiable and (a.dtype.is_floating_point or a.dtype.is_complex) for a in outputs
         )
-        self.grad_name = _grad_name(spec, static)
+        self.tracks = any(self.differentiable)
 
     def __repr__(self) -> str:
-        return f"{self.spec.name}({', '.join(map(repr, self.inputs))})"
+        return f"{self.name}({', '.join(map(repr, self.inputs))})"
 
 
-def _grad_name(spec: OpSpec, static: dict) -> str:
+def _grad_name(spec: OpSpec, arguments: dict) -> str:
     if callable(spec.grad_name):
-        return spec.grad_name(**static)
+        named = inspect.signature(spec.grad_name).parameters.values()
+        if all(p.kind is not p.VAR_KEYWORD for p in named):
+            arguments = {p.name: arguments[p.name] for p in named}
+        return spec.grad_name(**arguments)
     # torch: name.title() without underscores, "Backward", a count of overloads
     return spec.grad_name or f"{spec.name.title().replace('_', '')}Backward0"
 
@@ -198,6 +216,7 @@ def infer(spec: OpSpec, groups: list, static: dict) -> Entry:
     if spec.check is not None:
         spec.check(**layout(flat), **static)
     casts = _casts(spec, flat, groups)
+    single = []
 
     def fn(*operands):
         cast = [
@@ -205,22 +224,45 @@ def infer(spec: OpSpec, groups: list, static: dict) -> Entry:
             for x, to in zip(operands, casts, strict=True)
         ]
         result = spec.fn(**layout(cast), **static)
-        return result if isinstance(result, tuple) else (result,)
+        single[:] = [not isinstance(result, tuple)]
+        return (result,) if single[0] else result
 
-    structs = [None if a is None else _struct(a) for a in flat]
     with jax.enable_x64(True):
-        results = jax.eval_shape(fn, *structs)
-        single = not isinstance(
-            jax.eval_shape(lambda *x: spec.fn(**layout(list(x)), **static), *structs), tuple
-        ) if len(results) == 1 else False
-    outputs = []
-    for r in results:
-        strides = None
-        if shape is not None and r.shape == shape and spec.geometry is None:
-            strides = elementwise_strides(shape, [a for a in flat if isinstance(a, Aval)])
-        outputs.append(aval(tuple(r.shape), dtypes.from_numpy(r.dtype), strides))
+        results = jax.eval_shape(fn, *(None if a is None else _struct(a) for a in flat))
+    operands = [a for a in flat if isinstance(a, Aval)]
+    outputs = tuple(
+        aval(tuple(r.shape), dtypes.from_numpy(r.dtype), _strides(spec, r, i, shape, operands, static))
+        for i, r in enumerate(results)
+    )
     inputs = tuple(a if a is None or isinstance(a, Aval) else _number_aval(a) for a in flat)
-    return Entry(spec, fn, inputs, tuple(outputs), single, static)
+    return Entry(
+        spec.name,
+        fn,
+        inputs,
+        outputs,
+        single=single[0],
+        grad_name=_grad_name(spec, layout(flat) | static),
+        differentiable=spec.differentiable,
+        view=spec if spec.geometry is not None else None,
+        static=static,
+    )
+
+
+def _strides(spec: OpSpec, result, number: int, shape, operands: list, static: dict):
+    """Return the strides of one result, None for contiguous."""
+    if spec.geometry is not None:
+        return _view_geometry(spec, operands[0], number, static)[1]
+    if spec.strides is not None:
+        return spec.strides(operands, **static)
+    if shape is not None and result.shape == shape:
+        return elementwise_strides(shape, operands)
+    return None
+
+
+def _view_geometry(spec: OpSpec, base: Aval, number: int, static: dict, scalars: dict | None = None):
+    zeros = {p.name: 0 for p in spec.params if p.kind is Kind.SCALAR}
+    found = spec.geometry(base.shape, base.strides, 0, **zeros | (scalars or {}), **static)
+    return found[number] if isinstance(found, list) else found
 
 
 def _flatten(spec: OpSpec, groups: list):

@@ -1,0 +1,150 @@
+"""The modes that say whether operations join the autograd graph, as contexts and decorators."""
+
+import functools
+import inspect
+from typing import Any
+
+from facade.program import flush
+from facade.tape import state
+
+
+class _Mode:
+    """A context manager that is also a decorator, for functions, methods and generators."""
+
+    def __enter__(self) -> Any:
+        raise NotImplementedError
+
+    def __exit__(self, *exception) -> None:
+        raise NotImplementedError
+
+    def clone(self) -> "_Mode":
+        return type(self)()
+
+    def __call__(self, function):
+        if inspect.isgeneratorfunction(function):
+            return self._wrap_generator(function)
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            with self.clone():
+                return function(*args, **kwargs)
+
+        return wrapped
+
+    def _wrap_generator(self, function):
+        """Enter the mode around every step of a generator, not around what its caller does."""
+
+        @functools.wraps(function)
+        def wrapped(*args, **kwargs):
+            generator = function(*args, **kwargs)
+            send, value = generator.send, None
+            try:
+                while True:
+                    with self.clone():
+                        item = send(value)
+                    send = generator.send
+                    try:
+                        value = yield item
+                    except GeneratorExit:
+                        with self.clone():
+                            generator.close()
+                        raise
+                    except BaseException as error:
+                        send, value = generator.throw, error
+            except StopIteration as stop:
+                return stop.value
+
+        return wrapped
+
+
+class no_grad(_Mode):
+    """Record nothing for ``backward()``."""
+
+    def __new__(cls, function=None):
+        made = super().__new__(cls)
+        return made if function is None else made(function)
+
+    def __enter__(self) -> None:
+        self.previous, state.grad = state.grad, False
+
+    def __exit__(self, *exception) -> None:
+        state.grad = self.previous
+        tape = state.tape
+        if self.previous and tape.parameter_written and tape.backward_pending:
+            flush(tape)  # the end of a training step written by hand
+
+
+class enable_grad(_Mode):
+    """Record for ``backward()`` again inside :class:`no_grad`."""
+
+    def __new__(cls, function=None):
+        made = super().__new__(cls)
+        return made if function is None else made(function)
+
+    def __enter__(self) -> None:
+        self.previous, state.grad = state.grad, True
+
+    def __exit__(self, *exception) -> None:
+        state.grad = self.previous
+
+
+class set_grad_enabled(_Mode):
+    """Switch recording for ``backward()`` on or off: at once, and for a ``with`` block."""
+
+    def __init__(self, mode: bool) -> None:
+        self.previous, self.mode = state.grad, mode
+        state.grad = mode
+
+    def __call__(self, function):
+        state.grad = self.previous
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        state.grad = self.mode
+
+    def __exit__(self, *exception) -> None:
+        state.grad = self.previous
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(mode={self.mode})"
+
+    def clone(self) -> "set_grad_enabled":
+        return type(self)(self.mode)
+
+
+class inference_mode(_Mode):
+    """Like :class:`no_grad`; the results can never join a graph.
+
+    Args:
+        mode: False makes it do nothing but enable grad.
+    """
+
+    def __new__(cls, mode: Any = True):
+        made = super().__new__(cls)
+        if isinstance(mode, bool):
+            return made
+        made.__init__()
+        return made(mode)
+
+    def __init__(self, mode: bool = True) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None:
+        self.previous = state.grad, state.inference
+        state.grad, state.inference = not self.mode, self.mode
+
+    def __exit__(self, *exception) -> None:
+        state.grad, state.inference = self.previous
+
+    def clone(self) -> "inference_mode":
+        return type(self)(self.mode)
+
+
+def is_grad_enabled() -> bool:
+    """Return whether operations are recorded for ``backward()``."""
+    return state.grad
+
+
+def is_inference_mode_enabled() -> bool:
+    """Return whether this is inside :class:`inference_mode`."""
+    return state.inference

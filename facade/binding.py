@@ -1,0 +1,177 @@
+"""Make names: put ops and public functions on ``facade`` and on ``Tensor``, in every form."""
+
+import functools
+import inspect
+import warnings
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from facade import aten, dtypes
+from facade.ops.registry import OPS, OpSpec
+from facade.recording import TensorBase
+from facade.tape import state
+from facade.tensor import Tensor
+
+FUNCTIONS: dict[str, Callable] = {}  # what `facade` offers
+
+_OPERANDS = (TensorBase, int, float, complex, np.generic, np.ndarray, jax.Array)
+
+
+def public(
+    function: Callable | None = None,
+    *,
+    method: bool = True,
+    inplace: bool = False,
+    out: bool = False,
+    aliases: tuple[str, ...] = (),
+    name: str | None = None,
+    module: bool = True,
+):
+    """Make a function on tensors public under its own name.
+
+    Args:
+        method: Also as a method of Tensor; its first parameter is then ``self``.
+        inplace: Also as the in-place method ``name_``.
+        out: Whether it accepts ``out=``.
+        aliases: Other names for all of this.
+        name: Its public name, if not the function's own.
+        module: Whether ``facade`` itself offers it.
+    Raises:
+        ValueError: a name is taken.
+    """
+    if function is None:
+        return lambda f: public(
+            f, method=method, inplace=inplace, out=out, aliases=aliases, name=name, module=module
+        )
+    own = name or function.__name__
+    offered = with_out(function) if out else function
+    for each in (own, *aliases):
+        if module:
+            _claim(FUNCTIONS, each)
+            FUNCTIONS[each] = offered
+        if method:
+            _set_method(each, function)
+        if inplace:
+            _set_method(f"{each}_", in_place(function, each))
+    return function
+
+
+def bind_ops() -> None:
+    """Bind every declared op, in the forms that its traits name."""
+    for spec in OPS.values():
+        call = getattr(aten, spec.name)
+        if spec.public:
+            public(
+                call,
+                method=spec.public in ("both", "method"),
+                module=spec.public in ("both", "function"),
+                out=spec.out,
+                aliases=spec.aliases,
+            )
+        if spec.inplace:
+            for name in (spec.name, *spec.aliases):
+                _set_method(f"{name}_", in_place(call, name))
+        if spec.operator:
+            _bind_operator(spec, call)
+
+
+def _claim(names: dict, name: str) -> None:
+    if name in names:
+        raise ValueError(f"{name} is bound twice")
+
+
+def _set_method(name: str, function: Callable) -> None:
+    _claim(vars(Tensor), name)
+    setattr(Tensor, name, function)
+
+
+def in_place(call: Callable, name: str) -> Callable:
+    """Return the method that writes ``call``'s result into its first argument."""
+
+    def method(self, *args, **kwargs):
+        return self.write(call(self, *args, **kwargs))
+
+    method.__name__ = method.__qualname__ = f"{name}_"
+    method.__doc__ = f"In-place version of :func:`facade.{name}`."
+    return method
+
+
+def with_out(call: Callable) -> Callable:
+    """Return ``call`` with an ``out=`` argument."""
+
+    @functools.wraps(call)
+    def function(*args, out=None, **kwargs):
+        if out is None:
+            return call(*args, **kwargs)
+        return write_out(call.__name__, out, call(*args, **kwargs))
+
+    parameters = list(inspect.signature(call).parameters.values())
+    keyword = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
+    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        function.__signature__ = inspect.Signature([*parameters, keyword])  # type: ignore[attr-defined]
+    return function
+
+
+def write_out(name: str, out, result):
+    """Write a result into ``out``, resizing it as PyTorch does.
+
+    Raises:
+        RuntimeError: the dtype doesn't fit, or autograd is asked to go through.
+    """
+    if isinstance(result, tuple):
+        for o, r in zip(out, result, strict=True):
+            write_out(name, o, r)
+        return type(result)(out) if type(result) is not tuple else tuple(out)
+    if state.grad and (out.requires_grad or result.requires_grad):
+        raise RuntimeError(
+            f"{name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
+    if not dtypes.can_cast(result.dtype, out.dtype):
+        raise RuntimeError(
+            f"result type {dtypes.SCALAR_NAMES[result.dtype]} can't be cast to the desired "
+            f"output type {dtypes.SCALAR_NAMES[out.dtype]}"
+        )
+    if out.shape != result.shape:
+        if out.numel():
+            warnings.warn(
+                "An output with one or more elements was resized since it had shape "
+                f"{list(out.shape)}, which does not match the required output shape "
+                f"{list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
+                "release outputs will not be resized unless they have zero elements. You can "
+                "explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
+                "t.resize_(0).",
+                stacklevel=3,
+            )
+        out.data = result.to(out.dtype)
+        return out
+    return out.write(result)
+
+
+def _bind_operator(spec: OpSpec, call: Callable) -> None:
+    word = spec.operator
+    unary = len([p for p in spec.operand_params if not p.optional]) == 1 and not spec.static_params
+    if unary:
+        _set_method(f"__{word}__", call)
+        return
+
+    def operator(self, other):
+        return call(self, other) if isinstance(other, _OPERANDS) else NotImplemented
+
+    _set_method(f"__{word}__", operator)
+    if word in ("lt", "le", "gt", "ge", "eq", "ne"):
+        return
+    turned = getattr(aten, spec.reflected) if spec.reflected else None
+
+    def reflected(self, other):
+        if not isinstance(other, _OPERANDS):
+            return NotImplemented
+        return turned(self, other) if turned else call(other, self)
+
+    def augmented(self, other):
+        return self.write(call(self, other)) if isinstance(other, _OPERANDS) else NotImplemented
+
+    _set_method(f"__r{word}__", reflected)
+    _set_method(f"__i{word}__", augmented)

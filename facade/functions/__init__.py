@@ -1,0 +1,14 @@
+"""PyTorch's functions and methods on tensors; importing this package binds them all."""
+
+import importlib
+import pkgutil
+
+from facade import ops
+from facade.binding import FUNCTIONS, bind_ops
+
+for package in (ops, importlib.import_module(__name__)):
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+
+bind_ops()
+globals().update(FUNCTIONS)

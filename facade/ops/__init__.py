@@ -1,0 +1,1 @@
+"""The ops: pure functions on jax arrays, declared once each. No file here knows Tensor."""

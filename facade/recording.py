@@ -1,0 +1,258 @@
+"""Record an op on the tape: the look-up of its result, its references, its autograd node."""
+
+from facade.graph import Node
+from facade.ops.registry import Entry, Kind, OpSpec, bad_argument, infer
+from facade.size import Size
+from facade.storage import OtherDevice, Storage, View, attend, locate, transfer
+from facade.tape import ABSENT, SLOT, Tape, state, tape_on
+
+MAX_SIGNATURES = 4096  # per op; the oldest is forgotten
+
+_new = object.__new__
+
+
+class TensorBase:
+    """The part of a tensor that recording knows.
+
+    Attributes:
+        _cell: Where the value is: the storage, or a view of it.
+        _aval: Shape, dtype, strides.
+        _node: ``grad_fn``, or a leaf's :class:`AccumulateGrad`; None without ``requires_grad``.
+        _number: Which of the node's results this is.
+    """
+
+    __slots__ = ("__dict__", "__weakref__", "_aval", "_cell", "_node", "_number")
+
+
+def wrap(cell, aval, node=None, number: int = 0):
+    """Return a tensor of these parts."""
+    t = _new(TENSOR_TYPE)
+    t._cell = cell
+    t._aval = aval
+    t._node = node
+    t._number = number
+    return t
+
+
+TENSOR_TYPE: type = TensorBase  # facade.tensor puts Tensor here
+
+
+# record: (op, (tensor | number | None, ...), static arguments in order) -> tensor | tuple
+def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()):
+    """Record one op and return its result; nothing is computed.
+
+    Args:
+        operands: Flat; Python numbers stay numbers.
+        counts: How many operands each ``tuple[Array, ...]`` parameter has.
+    Raises:
+        Whatever PyTorch raises for these operands.
+    """
+    try:
+        entry = spec.memo[
+            static, counts, *[x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands]
+        ]
+    except (KeyError, TypeError):
+        entry, operands = _first_sight(spec, operands, static, counts)
+    return record_entry(entry, operands)
+
+
+def record_entry(entry: Entry, operands: tuple, edges: tuple | None = None):
+    """Record one instruction whose signature is known.
+
+    Args:
+        edges: The autograd edges, if they are not the operands' own.
+    """
+    tape = state.tape
+    if tape.attention:
+        tape = attend(tape)
+    tracked = False
+    refs = []
+    try:
+        for x in operands:
+            if isinstance(x, TensorBase):
+                cell = x._cell
+                if cell.tape is tape:
+                    refs.append(cell.ref)
+                else:
+                    if type(cell) is View and cell.seen != cell.storage.version:
+                        refresh(x)
+                    refs.append(locate(x._cell, tape))
+                if x._node is not None:
+                    tracked = True
+            elif x is None:
+                refs.append(ABSENT)
+            else:
+                refs.append(tape.number(x))
+    except OtherDevice:
+        return record_entry(entry, _on_one_device(operands), edges)
+    node = None
+    if tracked and entry.tracks and state.grad:
+        if edges is None:
+            edges = tuple(
+                [
+                    (x._node, x._number) if isinstance(x, TensorBase) and x._node is not None else None
+                    for x in operands
+                ]
+            )
+        node = Node(entry, tape, len(tape.code), edges)
+        tape.nodes.append((node.index, node))
+    first = tape.append(entry, tuple(refs))
+    if entry.view is not None:
+        return _view_results(entry, operands, tape, first, node)
+    if entry.single:
+        aval = entry.outputs[0]
+        cell = Storage(aval, tape.device, None, tape, first << 2)
+        tape.pending.append(cell)
+        result = wrap(cell, aval, node)
+    else:
+        result = _results(entry, tape, first, node)
+    if tape.closed:  # flushed by another thread meanwhile; the instruction may have come too late
+        return record_entry(entry, operands, edges)
+    return result
+
+
+def _results(entry: Entry, tape: Tape, first: int, node) -> tuple:
+    results = []
+    for i, aval in enumerate(entry.outputs):
+        cell = Storage(aval, tape.device, None, tape, first + i << 2)
+        tape.pending.append(cell)
+        results.append(wrap(cell, aval, node if entry.differentiable[i] else None, i))
+    return tuple(results)
+
+
+def _view_results(entry: Entry, operands: tuple, tape: Tape, first: int, node):
+    base, *numbers = operands
+    cell = base._cell
+    chain = cell.chain if type(cell) is View else ()
+    root = cell.base if type(cell) is View else base
+    if base._node is not None and node is None:
+        root = None  # made under no_grad: shares the storage, has no part in the history
+    results = []
+    for i, aval in enumerate(entry.outputs):
+        view = View(aval, cell.storage, (*chain, (entry, tuple(numbers), i)), root)
+        view.cached_tape, view.cached_ref = tape, first + i << 2 | SLOT
+        results.append(wrap(view, aval, node, i))
+    return results[0] if entry.single else tuple(results)
+
+
+def refresh(t) -> None:
+    """Derive a view anew, value and history, after its storage was written."""
+    view = t._cell
+    if view.base is None or (t._node is None and view.base._node is None):
+        return  # only the value is stale, and `locate` sees to that
+    was, state.grad = state.grad, True
+    try:
+        current = view.base
+        for entry, numbers, number in view.chain:
+            out = record_entry(entry, (current, *numbers))
+            current = out if entry.single else out[number]
+    finally:
+        state.grad = was
+    new = current._cell
+    view.seen, view.array = new.seen, None
+    view.cached_tape, view.cached_ref = new.cached_tape, new.cached_ref
+    t._node, t._number = current._node, current._number
+
+
+def record_on(device, spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()):
+    """Record an op without tensor operands on a device's tape."""
+    tape_on(device)
+    return record(spec, operands, static, counts)
+
+
+def _on_one_device(operands: tuple) -> tuple:
+    """Open the tape of the operands' device; 0-dimensional CPU tensors may come along.
+
+    Raises:
+        RuntimeError: they live on two devices.
+    """
+    tensors = [x for x in operands if isinstance(x, TensorBase)]
+    target = tensors[0]._cell.device
+    for t in tensors:
+        d = t._cell.device
+        if d is not target and target.type == "cpu":
+            target = d
+    for t in tensors:
+        d = t._cell.device
+        if d is not target and (d.type != "cpu" or t._aval.ndim):
+            raise RuntimeError(
+                "Expected all tensors to be on the same device, but found at least two devices, "
+                f"{target} and {d}!"
+            )
+    tape_on(target)
+    return tuple(
+        wrap(transfer(x._cell, target), x._aval, x._node, x._number)
+        if isinstance(x, TensorBase) and x._cell.device is not target
+        else x
+        for x in operands
+    )
+
+
+# ---- the first time an op is seen with these operands ----------------------------------------
+
+
+def _first_sight(spec: OpSpec, operands: tuple, static: tuple, counts: tuple):
+    """Validate the arguments, infer the result and remember it; return also the clean operands."""
+    operands = tuple(
+        _operand(spec, p, i, x) for i, (p, x) in enumerate(_named(spec, operands, counts))
+    )
+    static = tuple(_static(v) for v in static)
+    signature = [x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands]
+    key = (static, counts, *signature)
+    entry = spec.memo.get(key)
+    if entry is None:
+        avals = [None if a is type(None) else a for a in signature]
+        groups, queue, sizes = [], iter(avals), iter(counts)
+        for p in spec.operand_params:
+            groups.append(
+                tuple(next(queue) for _ in range(next(sizes))) if p.many else next(queue)
+            )
+        names = [p.name for p in spec.static_params]
+        entry = infer(spec, groups, dict(zip(names, static, strict=True)))
+        spec.memo[key] = entry
+        if len(spec.memo) > MAX_SIGNATURES:
+            del spec.memo[next(iter(spec.memo))]
+    return entry, operands
+
+
+def _named(spec: OpSpec, operands: tuple, counts: tuple):
+    sizes, queue = iter(counts), iter(operands)
+    for p in spec.operand_params:
+        for _ in range(next(sizes) if p.many else 1):
+            yield p, next(queue)
+
+
+def _operand(spec: OpSpec, p, position: int, x):
+    if isinstance(x, TensorBase):
+        return x
+    if type(x) in (float, int, bool, complex):
+        return x
+    if hasattr(x, "dtype") and getattr(x, "shape", None) == ():  # a numpy scalar is its number
+        return x.item()
+    if isinstance(x, int | float | complex):  # bool-like subclasses: IntEnum, ...
+        return type(x).__mro__[-2](x)
+    if x is None and p.optional:
+        return x
+    if hasattr(x, "__jax_array__") or _is_array(x):
+        return TENSOR_TYPE._from_array(x)
+    expected = "Number" if p.kind is Kind.SCALAR else "Tensor"
+    if p.many:
+        raise TypeError(
+            f"expected Tensor as element {position} in argument 0, but got {type(x).__name__}"
+        )
+    raise bad_argument(spec.name, p.name, position + 1, expected, x)
+
+
+def _is_array(x) -> bool:
+    import jax
+
+    return isinstance(x, jax.Array)
+
+
+def _static(value):
+    """Return a static argument in hashable, canonical form."""
+    if isinstance(value, list | Size | tuple):
+        return tuple(_static(v) for v in value)
+    if isinstance(value, TensorBase) or (hasattr(value, "dtype") and hasattr(value, "item")):
+        return value.item()
+    return value

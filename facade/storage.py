@@ -1,0 +1,190 @@
+"""Cells: where a tensor's value is, an array that exists or a slot that is still to be computed."""
+
+from sys import getrefcount
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facade.avals import Aval
+from facade.devices import CPU, device, is_jax_default, jax_device
+from facade.program import flush
+from facade.tape import MAX_INSTRUCTIONS, MAX_PINNED_BYTES, SLOT, Tape, tape_on
+
+
+class Storage:
+    """The value of a tensor, shared by all its aliases: ``detach()``, ``.data``, views.
+
+    Attributes:
+        array: The value, None while it is pending. A numpy array until a tape first reads it.
+        tape: The tape that a pending value waits for, or that reads ``array`` as a leaf.
+        ref: On that tape.
+        aval: Of the tensor that owns the storage.
+        version: Counts the writes.
+    """
+
+    __slots__ = ("__weakref__", "array", "aval", "device", "ref", "tape", "version")
+
+    def __init__(self, aval: Aval, device: device, array=None, tape=None, ref: int = 0) -> None:
+        self.aval = aval
+        self.device = device
+        self.array = array
+        self.tape = tape
+        self.ref = ref
+        self.version = 0
+
+    storage = property(lambda self: self)
+
+    def rebind(self, value: "Storage") -> None:
+        """Make ``value``'s value this storage's; values never change, so sharing one is safe."""
+        self.version += 1
+        if value.array is None:
+            self.array, self.tape, self.ref = None, value.tape, value.ref
+            value.tape.pending.append(self)
+        else:
+            self.array, self.tape = value.array, None
+
+
+class View:
+    """The value of a view: a chain of view instructions from the storage it shares.
+
+    The chain's result is remembered while the storage is not written and the tape not flushed.
+    ``tape`` is always None here, so that the recorder comes to :func:`locate`.
+
+    Attributes:
+        chain: ``(entry, numbers, result number)`` per view op, from the storage outwards.
+        base: The tensor that owns the storage and whose history the view continues; None for a
+            detached view.
+        seen: The storage's version when the view's value was last derived.
+    """
+
+    __slots__ = (
+        "__weakref__", "array", "aval", "base", "cached_ref", "cached_tape", "chain", "device",
+        "seen", "storage",
+    )  # fmt: skip
+    tape = None
+
+    def __init__(self, aval: Aval, storage: Storage, chain: tuple, base) -> None:
+        self.aval = aval
+        self.storage = storage
+        self.device = storage.device
+        self.chain = chain
+        self.base = base
+        self.seen = storage.version
+        self.array = None
+        self.cached_tape = None
+        self.cached_ref = 0
+
+
+class OtherDevice(Exception):
+    """An operand lives on another device than the tape recorded on."""
+
+    def __init__(self, device: device) -> None:
+        self.device = device
+
+
+def locate(cell, tape: Tape) -> int:
+    """Return the reference to a cell's value on ``tape``.
+
+    Raises:
+        OtherDevice: the value lives on another device.
+    """
+    if cell.device is not tape.device:
+        raise OtherDevice(cell.device)
+    if type(cell) is View:
+        return _locate_view(cell, tape)
+    if cell.tape is tape:
+        return cell.ref
+    if cell.array is None:
+        flush(cell.tape)  # pending on another thread's tape
+    if type(cell.array) is np.ndarray:
+        cell.array = put(cell.array, cell.device)
+    return tape.leaf(cell)
+
+
+def _locate_view(view: View, tape: Tape) -> int:
+    if view.seen == view.storage.version:
+        if view.cached_tape is tape:
+            return view.cached_ref
+        if view.array is not None:
+            view.cached_tape, view.cached_ref = tape, tape.array(view.array)
+            return view.cached_ref
+    ref = locate(view.storage, tape)
+    for entry, numbers, number in view.chain:
+        first = tape.append(entry, (ref, *map(tape.number, numbers)))
+        ref = first + number << 2 | SLOT
+    view.seen, view.array = view.storage.version, None
+    view.cached_tape, view.cached_ref = tape, ref
+    return ref
+
+
+def settle(cell) -> None:
+    """Make ``cell.array`` the value, by a flush if it is pending."""
+    if type(cell) is View:
+        if cell.array is None or cell.seen != cell.storage.version:
+            tape = tape_on(cell.device)
+            want = _Wanted(locate(cell, tape), tape)
+            flush(tape, (want,))
+            cell.array = want.array
+        return
+    if cell.array is None:
+        flush(cell.tape)
+
+
+class _Wanted:
+    """A cell that asks a flush for one slot."""
+
+    def __init__(self, ref: int, tape: Tape) -> None:
+        self.ref, self.tape = ref, tape
+        self.array = None
+        if ref & 3 != SLOT:
+            self.array, self.tape = tape.leaves[ref >> 2], None
+
+
+def put(array: np.ndarray, d: device) -> jax.Array:
+    """Copy a host array to a device."""
+    with jax.enable_x64(True):
+        if is_jax_default(d):
+            return jnp.array(array)
+        return jax.device_put(np.array(array), jax_device(d))
+
+
+def attend(tape: Tape) -> Tape:
+    """Return the tape to record on: a new one if this is closed, or has to be flushed to stay small.
+
+    Bounds the tape's length, and the bytes that nothing but the tape keeps alive (parameters and
+    data in use don't count).
+    """
+    tape.attention = False
+    if not tape.closed and (len(tape.code) >= MAX_INSTRUCTIONS or _pins_too_much(tape)):
+        flush(tape)
+    return tape_on(tape.device) if tape.closed else tape
+
+
+def _pins_too_much(tape: Tape) -> bool:
+    if tape.pinned_bytes <= tape.bytes_checked:
+        return False
+    cells = tape.leaf_cells
+    # 2: the list and the call's argument
+    tape.leaf_cells = [cells[i] for i in range(len(cells)) if getrefcount(cells[i]) > 2]
+    del cells
+    pinned = sum(
+        tape.leaves[i].nbytes
+        for i in range(len(tape.leaves))
+        if isinstance(tape.leaves[i], jax.Array) and getrefcount(tape.leaves[i]) <= 2
+    )
+    tape.bytes_checked = tape.pinned_bytes - pinned + MAX_PINNED_BYTES
+    return pinned > MAX_PINNED_BYTES
+
+
+def transfer(cell, to: device) -> Storage:
+    """Return a storage on another device with the same value."""
+    settle(cell)
+    with jax.enable_x64(True):
+        array = jax.device_put(np.asarray(cell.array), jax_device(to))
+    return Storage(cell.aval, to, array)
+
+
+__all__ = [
+    "CPU", "OtherDevice", "Storage", "View", "attend", "locate", "put", "settle", "transfer",
+]  # fmt: skip

@@ -1,0 +1,123 @@
+"""The tape: instructions recorded and not run yet. Plain data; nothing here runs JAX."""
+
+import threading
+
+import numpy as np
+
+from facade.devices import CPU, device
+from facade.ops.registry import Entry
+
+# A reference says where an operand comes from: an index, and in the two low bits what it indexes.
+SLOT, LEAF, FLOAT, INT = range(4)
+ABSENT = -1
+
+MAX_INSTRUCTIONS = 4096  # a longer tape is flushed: compile time grows faster than length
+MAX_PINNED_BYTES = 256 << 20  # bytes held alive only by a tape before it is flushed
+
+
+class Tape:
+    """A Wengert list in SSA form: each instruction's results are new numbered slots.
+
+    Attributes:
+        code: ``(entry, references)`` per instruction; with the live slots, the program's key.
+        slots: How many results the instructions have so far.
+        pending: The cells that wait for a slot; they may die or be rebound meanwhile.
+        nodes: ``(index of the instruction, autograd node)``, in order.
+        leaves: Arrays that exist already and that the tape reads.
+        floats, ints: Python numbers, operands like others: a new value is not a new program.
+    """
+
+    __slots__ = (
+        "__weakref__", "attention", "backward_pending", "bytes_checked", "closed", "code", "device", "floats",
+        "ints", "leaf_cells", "leaf_of", "leaves", "lock", "nodes", "outcome", "parameter_written",
+        "pending", "pinned_bytes", "plan", "slots",
+    )  # fmt: skip
+
+    def __init__(self, device: device) -> None:
+        self.device = device
+        self.code: list[tuple[Entry, tuple[int, ...]]] = []
+        self.slots = 0
+        self.pending: list = []
+        self.nodes: list = []
+        self.leaves: list = []
+        self.leaf_of: dict[int, int] = {}
+        self.leaf_cells: list = []
+        self.floats: list[float] = []
+        self.ints: list[int] = []
+        self.closed = False
+        self.attention = False  # closed, or perhaps too long: look before recording
+        self.backward_pending = False
+        self.parameter_written = False
+        self.pinned_bytes = 0
+        self.bytes_checked = MAX_PINNED_BYTES
+        self.plan = None  # set while the tape is being run
+        self.outcome: list = []  # what its program returned, until the cells have it
+        self.lock = threading.RLock()
+
+    def append(self, entry: Entry, refs: tuple[int, ...]) -> int:
+        """Record one instruction; return the number of its first slot."""
+        first = self.slots
+        self.code.append((entry, refs))
+        self.slots = first + len(entry.outputs)
+        if first > MAX_INSTRUCTIONS:
+            self.attention = True
+        return first
+
+    def leaf(self, cell) -> int:
+        """Return the reference to an array that exists; the cell remembers it until the flush."""
+        index = self.leaf_of.get(id(cell.array))
+        if index is None:
+            index = self.leaf_of[id(cell.array)] = len(self.leaves)
+            self.leaves.append(cell.array)
+            self.pinned_bytes += cell.aval.numel * cell.aval.dtype.itemsize
+            if self.pinned_bytes > self.bytes_checked:
+                self.attention = True
+        cell.tape, cell.ref = self, index << 2 | LEAF
+        self.leaf_cells.append(cell)
+        return cell.ref
+
+    def array(self, array) -> int:
+        """Return the reference to an array that no cell holds."""
+        index = self.leaf_of.get(id(array))
+        if index is None:
+            index = self.leaf_of[id(array)] = len(self.leaves)
+            self.leaves.append(array)
+        return index << 2 | LEAF
+
+    def number(self, x: complex) -> int:
+        """Return the reference to a Python number.
+
+        Raises:
+            RuntimeError: an int that 64 bits don't hold.
+        """
+        if type(x) is float:
+            self.floats.append(x)
+            return len(self.floats) - 1 << 2 | FLOAT
+        if type(x) is complex:
+            return self.array(np.complex128(x))
+        if not -(1 << 63) <= x < 1 << 63:
+            raise RuntimeError("value cannot be converted to type int64_t without overflow")
+        self.ints.append(int(x))
+        return len(self.ints) - 1 << 2 | INT
+
+
+class _ThreadState(threading.local):
+    """What each thread has of its own: its tapes and its modes."""
+
+    def __init__(self) -> None:
+        self.grad = True
+        self.inference = False
+        self.tape = Tape(CPU)
+        self.tapes = {CPU: self.tape}
+
+
+state = _ThreadState()
+
+
+def tape_on(d: device) -> Tape:
+    """Return this thread's open tape on a device and make it the one recorded on next."""
+    tape = state.tapes.get(d)
+    if tape is None or tape.closed:
+        tape = state.tapes[d] = Tape(d)
+    state.tape = tape
+    return tape
