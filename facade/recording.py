@@ -1,7 +1,7 @@
 """Record an op on the tape: the look-up of its result, its references, its autograd node."""
 
 from facade.graph import Node
-from facade.ops.registry import Entry, Kind, OpSpec, bad_argument, infer
+from facade.ops.registry import Entry, Kind, OpSpec, bad_argument, infer, infer_function
 from facade.size import Size
 from facade.storage import OtherDevice, Storage, View, attend, locate, transfer
 from facade.tape import ABSENT, SLOT, Tape, state, tape_on
@@ -186,6 +186,31 @@ def _on_one_device(operands: tuple) -> tuple:
         else x
         for x in operands
     )
+
+
+_functions: dict = {}
+
+
+def record_function(fn, operands: tuple, key: tuple = ()):
+    """Record a JAX function as one instruction.
+
+    Args:
+        fn: Flat arrays in, a tuple of arrays out; Python numbers arrive as 0-d float64 or int64.
+            The same object each time, since it is part of the program's key.
+        operands: Tensors, Python numbers (a new value never recompiles) or None.
+        key: Static arguments of ``fn``, given to it by keyword: ``((name, value), ...)``.
+    Returns:
+        A tuple of tensors.
+    """
+    avals = [x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands]
+    signature = (fn, key, *avals)
+    entry = _functions.get(signature)
+    if entry is None:
+        inputs = [None if a is type(None) else a for a in avals]
+        entry = _functions[signature] = infer_function(fn, inputs, dict(key))
+        if len(_functions) > MAX_SIGNATURES:
+            del _functions[next(iter(_functions))]
+    return record_entry(entry, operands)
 
 
 # ---- the first time an op is seen with these operands ----------------------------------------

@@ -248,6 +248,25 @@ def infer(spec: OpSpec, groups: list, static: dict) -> Entry:
     )
 
 
+def infer_function(fn: Callable, inputs: list, static: dict) -> Entry:
+    """Return the entry of a JAX function that is no declared op.
+
+    Args:
+        fn: Flat arrays in, a tuple of arrays out.
+        inputs: An aval, a Python number's type or None per operand.
+    """
+
+    def call(*operands):
+        return tuple(fn(*operands, **static))
+
+    with jax.enable_x64(True):
+        results = jax.eval_shape(call, *(None if a is None else _struct(a) for a in inputs))
+    outputs = tuple(aval(tuple(r.shape), dtypes.from_numpy(r.dtype)) for r in results)
+    known = tuple(a if a is None or isinstance(a, Aval) else _number_aval(a) for a in inputs)
+    name = getattr(fn, "__name__", "function")
+    return Entry(name, call, known, outputs, grad_name=f"{name.title().replace('_', '')}Backward0")
+
+
 def _strides(spec: OpSpec, result, number: int, shape, operands: list, static: dict):
     """Return the strides of one result, None for contiguous."""
     if spec.geometry is not None:
@@ -325,5 +344,5 @@ def _struct(a):
 
 __all__ = [
     "OPS", "Array", "Entry", "Kind", "OpSpec", "Param", "Promote", "Raw", "Scalar",
-    "bad_argument", "infer", "op", "promote",
+    "bad_argument", "infer", "infer_function", "op", "promote",
 ]  # fmt: skip
