@@ -11,7 +11,7 @@ from facade.ops.registry import Entry
 SLOT, LEAF, FLOAT, INT = range(4)
 ABSENT = -1
 
-MAX_INSTRUCTIONS = 4096  # a longer tape is flushed: compile time grows faster than length
+MAX_INSTRUCTIONS = 2048  # a longer tape is flushed: compile time grows faster than length
 MAX_PINNED_BYTES = 256 << 20  # bytes held alive only by a tape before it is flushed
 
 

@@ -1,0 +1,70 @@
+"""Run the same measurement in several engines, each in its own process, in turn."""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+
+def main(module: str, engines: dict[str, Callable[[], dict[str, float]]], rounds: int = 5) -> None:
+    """Run every engine ``rounds`` times in turn and print medians and ratios.
+
+    Started with an engine's name as argument, runs that engine once and prints its figures as JSON:
+    that is how this function runs itself in other processes.
+
+    Args:
+        module: The benchmark's module name, for ``python -m``.
+        engines: Name -> function that returns ``{case: seconds}``; the first is the one compared.
+    """
+    if len(sys.argv) > 1 and sys.argv[1] in engines:
+        print(json.dumps(engines[sys.argv[1]]()))
+        return
+    times: dict[str, dict[str, list[float]]] = {}
+    for _ in range(rounds):
+        for engine in engines:
+            for case, seconds in _run(module, engine).items():
+                times.setdefault(case, {}).setdefault(engine, []).append(seconds)
+    for case, by_engine in times.items():
+        _print(case, by_engine)
+
+
+def _run(module: str, engine: str) -> dict[str, float]:
+    done = subprocess.run(
+        [sys.executable, "-m", module, engine], capture_output=True, text=True, check=True
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def _print(case: str, by_engine: dict[str, list[float]]) -> None:
+    print(case)
+    own, *others = by_engine
+    for engine, values in by_engine.items():
+        spread = f"{min(values) * 1e6:9.1f} .. {max(values) * 1e6:9.1f}"
+        print(f"  {engine:<8} median {statistics.median(values) * 1e6:9.1f} us   ({spread})")
+    for other in others:
+        # turn by turn, so that a machine that slows down slows both
+        ratios = [a / b for a, b in zip(by_engine[own], by_engine[other], strict=True)]
+        print(f"  {own} / {other:<8} {statistics.median(ratios):.2f}   "
+              f"({min(ratios):.2f} .. {max(ratios):.2f})")  # fmt: skip
+
+
+def best_of(step: Callable[[], object], finish: Callable[[], object], seconds: float = 2.0) -> float:
+    """Return the median seconds of ``step``, in batches that end with ``finish``."""
+    for _ in range(10):
+        step()
+    finish()
+    start = time.perf_counter()
+    step()
+    finish()
+    count = max(1, int(0.05 / max(time.perf_counter() - start, 1e-6)))
+    samples: list[float] = []
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(count):
+            step()
+        finish()
+        samples.append((time.perf_counter() - start) / count)
+    return statistics.median(samples)
