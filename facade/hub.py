@@ -61,9 +61,7 @@ def download_url_to_file(
         with open(partial, "xb") as file:
             digest = _download(url, file, dst, progress)
         if hash_prefix is not None and not digest.startswith(hash_prefix):
-            raise RuntimeError(
-                f'invalid hash value (expected "{hash_prefix}", got "{digest}")'
-            )
+            raise RuntimeError(f'invalid hash value (expected "{hash_prefix}", got "{digest}")')
         os.replace(partial, dst)
     finally:  # also on Ctrl-C; after os.replace there is nothing left to remove
         with contextlib.suppress(FileNotFoundError):
@@ -87,7 +85,8 @@ def _download(url: str, file, dst: str, progress: bool) -> str:
                 received += len(chunk)
     if expected is not None and received != expected:
         raise ContentTooShortError(
-            f'download of "{url}" ended early: got {received} of {expected} bytes', b""
+            f'download of "{url}" ended early: got {received} of {expected} bytes',
+            (dst, response.headers),
         )
     return sha256.hexdigest()
 
