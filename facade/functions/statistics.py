@@ -1,0 +1,98 @@
+"""Differences, integrals and covariances, composed of other functions."""
+
+from facade import aten, dtypes
+from facade.binding import public
+from facade.tensor import Tensor
+
+
+@public(out=True)
+def diff(input: Tensor, n: int = 1, dim: int = -1, prepend=None, append=None) -> Tensor:
+    """Return the differences of neighbours along ``dim``, taken ``n`` times."""
+    if not input.ndim:
+        raise RuntimeError("diff expects input to be at least one-dimensional")
+    if n < 0:
+        raise RuntimeError(f"order must be non-negative but got {n}")
+    parts = tuple(p for p in (prepend, input, append) if p is not None)
+    result = aten.cat(parts, dim) if len(parts) > 1 else input
+    for _ in range(n):
+        size = result.shape[dim]
+        if not size:
+            break
+        later, earlier = result.narrow(dim, 1, size - 1), result.narrow(dim, 0, size - 1)
+        whole = result.dtype is not dtypes.bool_
+        result = aten.sub(later, earlier) if whole else aten.logical_xor(later, earlier)
+    return result
+
+
+@public(method=False)
+def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
+    """Return the integral of ``y`` by the trapezoidal rule."""
+    if x is None:
+        ends = y.select(dim, 0) + y.select(dim, -1)
+        return (y.sum(dim) - ends * 0.5) * dx
+    return (_widths(x, y, dim) * _heights(y, dim)).sum(dim) / 2
+
+
+@public(method=False)
+def trapz(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1) -> Tensor:
+    """Return the integral of ``y`` by the trapezoidal rule."""
+    return trapezoid(y, x, dx=dx, dim=dim)
+
+
+@public(method=False)
+def cumulative_trapezoid(
+    y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -1
+) -> Tensor:
+    """Return the integrals of ``y`` up to each place but the first."""
+    if x is None:
+        return (_heights(y, dim) * (dx / 2)).cumsum(dim)
+    return (_widths(x, y, dim) * _heights(y, dim)).cumsum(dim) / 2
+
+
+def _heights(y: Tensor, dim: int) -> Tensor:
+    last = y.shape[dim] - 1
+    return y.narrow(dim, 0, last) + y.narrow(dim, 1, last)
+
+
+def _widths(x: Tensor, y: Tensor, dim: int) -> Tensor:
+    """Return the distances of places; one row of places serves all rows of ``y``."""
+    if x.ndim == y.ndim:
+        return diff(x, dim=dim)
+    return diff(x).reshape([-1 if d == dim % y.ndim else 1 for d in range(y.ndim)])
+
+
+@public
+def cov(input: Tensor, *, correction: int = 1, fweights=None, aweights=None) -> Tensor:
+    """Return the covariances of the rows (variables) over the columns (observations).
+
+    Args:
+        fweights: How often each observation counts.
+        aweights: How much each observation weighs.
+    """
+    if input.ndim > 2:
+        raise RuntimeError(
+            "cov(): expected input to have two or fewer dimensions but got an input with "
+            f"{input.ndim} dimensions"
+        )
+    rows = input if input.ndim == 2 else input.reshape(1, -1)
+    if fweights is None and aweights is None:
+        centred = rows - rows.mean(1, True)
+        weighted, freedom = centred, max(rows.shape[1] - correction, 0)
+    else:
+        given = [w for w in (fweights, aweights) if w is not None]
+        weight = given[0] if len(given) == 1 else fweights * aweights
+        total = weight.sum()
+        centred = rows - (rows * weight).sum(1, True) / total
+        lost = correction if aweights is None else correction * (weight * aweights).sum() / total
+        weighted, freedom = centred * weight, (total - lost).clamp_min(0)
+    return aten.div(aten.mm(weighted, centred.t().conj()), freedom).squeeze()
+
+
+@public
+def corrcoef(input: Tensor) -> Tensor:
+    """Return the correlation coefficients of the rows."""
+    found = cov(input)
+    if not found.ndim:
+        return found / found
+    deviation = found.diagonal().sqrt()
+    return found / deviation.unsqueeze(1) / deviation.unsqueeze(0)

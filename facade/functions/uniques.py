@@ -1,0 +1,87 @@
+"""Functions whose result's shape depends on the values: they read them and compute on the host."""
+
+import numpy as np
+
+from facade import aten, dtypes
+from facade.binding import public
+from facade.functions.construction import tensor
+from facade.tensor import Tensor
+
+
+def _back(array, input: Tensor) -> Tensor:
+    return tensor(np.ascontiguousarray(array), device=input.device)
+
+
+@public
+def unique(
+    input: Tensor,
+    sorted: bool = True,
+    return_inverse: bool = False,
+    return_counts: bool = False,
+    dim: int | None = None,
+):
+    """Return the distinct elements (or slices along ``dim``) in order.
+
+    Returns:
+        The elements; with them, where asked, the place of each element of ``input`` among them,
+        and how often each occurs.
+    """
+    values = input.detach().numpy()
+    distinct, inverse, counts = np.unique(
+        values, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
+    )
+    inverse = inverse.reshape(values.shape if dim is None else -1)
+    return _chosen(input, distinct, inverse if return_inverse else None, counts, return_counts)
+
+
+@public
+def unique_consecutive(
+    input: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+):
+    """Return the elements (or slices along ``dim``) that differ from the one before.
+
+    Returns:
+        As :func:`unique`.
+    """
+    values = input.detach().numpy()
+    rows = values.reshape(-1, 1) if dim is None else np.moveaxis(values, dim, 0)
+    flat = rows.reshape(len(rows), -1)
+    begins = np.ones(len(rows), bool)
+    begins[1:] = (flat[1:] != flat[:-1]).any(1)
+    starts = np.flatnonzero(begins)
+    counts = np.diff(starts, append=len(rows))
+    kept = rows[starts].reshape(-1) if dim is None else np.moveaxis(rows[starts], 0, dim)
+    inverse = (np.cumsum(begins) - 1).reshape(values.shape if dim is None else -1)
+    return _chosen(input, kept, inverse if return_inverse else None, counts, return_counts)
+
+
+def _chosen(input: Tensor, values, inverse, counts, return_counts: bool):
+    results = [_back(values, input)]
+    if inverse is not None:
+        results.append(_back(inverse.astype(np.int64), input))
+    if return_counts:
+        results.append(_back(counts.astype(np.int64), input))
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+@public
+def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    """Return how often each number from 0 occurs, or the sum of its weights.
+
+    Raises:
+        RuntimeError: ``input`` is not 1-dimensional or has a negative number.
+    """
+    if input.is_floating_point() or input.is_complex() or input.dtype is dtypes.bool_:
+        name = dtypes.SCALAR_NAMES[input.dtype]
+        raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{name}'")
+    values = input.numpy()
+    if values.ndim != 1 or (values < 0).any():
+        raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
+    if weights is not None and weights.shape != input.shape:
+        raise RuntimeError("weights should be 1-d and have the same length as input")
+    length = max(int(values.max(initial=-1)) + 1, minlength)
+    if weights is None:
+        return _back(np.bincount(values, minlength=length), input)
+    kind = weights.dtype if weights.dtype is dtypes.float32 else dtypes.float64
+    empty = aten.zeros_like(weights, kind).new_zeros(length)
+    return empty.index_add(0, input.long(), weights.detach().to(kind))

@@ -1,0 +1,80 @@
+"""What op declarations share: refused dtypes, names by operand, functions of one or two numbers."""
+
+from collections.abc import Callable
+
+from facade.avals import Aval
+from facade.dtypes import SCALAR_NAMES, bool_, dtype
+from facade.ops.registry import Array, Promote, bad_argument, op, promote
+
+_KINDS = {
+    "bool": lambda d: d is bool_,
+    "integer": lambda d: not (d is bool_ or d.is_floating_point or d.is_complex),
+    "floating": lambda d: d.is_floating_point,
+    "complex": lambda d: d.is_complex,
+}
+
+
+def kernel(name: str) -> tuple[type[Exception], str]:
+    """Return the error of a kernel that lacks a dtype."""
+    return NotImplementedError, f"\"{name}\" not implemented for '{{}}'"
+
+
+def refuse(numbers: str = "", **errors: tuple[type[Exception], str]) -> Callable:
+    """Return a check that refuses kinds of dtypes.
+
+    Args:
+        numbers: The op's name as its message has it, if all its operands must be tensors.
+        errors: Per kind ("bool", "integer", "floating", "complex") of the operands' common dtype
+            an exception class and its text, where ``{}`` stands for the dtype's name.
+    """
+
+    def check(**arguments) -> None:
+        operands = {n: a for n, a in arguments.items() if isinstance(a, Aval | type)}
+        if numbers:
+            tensors_only(numbers, operands)
+        refuse_dtype(promote(Promote.SAME, list(operands.values())), errors)
+
+    return check
+
+
+def tensors_only(op_name: str, operands: dict, first: int = 1) -> None:
+    """Raise PyTorch's error if one of the operands, counted from ``first``, is a number."""
+    for position, (name, operand) in enumerate(operands.items(), first):
+        if isinstance(operand, type):
+            raise bad_argument(op_name, name, position, "Tensor", operand())
+
+
+def refuse_dtype(found: dtype, errors: dict[str, tuple[type[Exception], str]]) -> None:
+    """Raise the error given for ``found``'s kind, if there is one."""
+    for kind, (error, text) in errors.items():
+        if _KINDS[kind](found):
+            raise error(text.format(SCALAR_NAMES[found]))
+
+
+def by_number(parameter: str, number: str, tensor: str) -> Callable:
+    """Return a grad_name: ``number`` if that operand is a Python number, else ``tensor``."""
+    return lambda **arguments: number if isinstance(arguments[parameter], type) else tensor
+
+
+def declare_unary(name: str, function: Callable, doc: str, **traits) -> None:
+    """Declare the op ``name``: ``function`` of each element."""
+
+    def call(input: Array):
+        return function(input)
+
+    _declare(name, call, doc, {"check": refuse(name)} | traits)
+
+
+def declare_binary(name: str, function: Callable, doc: str, **traits) -> None:
+    """Declare the op ``name``: ``function`` of each two elements."""
+
+    def call(input: Array, other: Array):
+        return function(input, other)
+
+    _declare(name, call, doc, traits)
+
+
+def _declare(name: str, call: Callable, doc: str, traits: dict) -> None:
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = doc
+    op(call, **{"promotes": Promote.SAME, "inplace": True, "out": True} | traits)
