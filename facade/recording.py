@@ -49,7 +49,9 @@ def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()
     """
     try:
         entry = spec.memo[
-            static, counts, *[x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands]
+            static,
+            counts,
+            *[x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands],
         ]
     except (KeyError, TypeError):
         entry, operands = _first_sight(spec, operands, static, counts)
@@ -90,7 +92,9 @@ def record_entry(entry: Entry, operands: tuple, edges: tuple | None = None):
         if edges is None:
             edges = tuple(
                 [
-                    (x._node, x._number) if isinstance(x, TensorBase) and x._node is not None else None
+                    (x._node, x._number)
+                    if isinstance(x, TensorBase) and x._node is not None
+                    else None
                     for x in operands
                 ]
             )
@@ -202,6 +206,50 @@ def record_function(fn, operands: tuple, key: tuple = ()):
     Returns:
         A tuple of tensors.
     """
+    return record_entry(_function_entry(fn, operands, key), operands)
+
+
+def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:
+    """Record a JAX function whose results overwrite tensors, outside the autograd graph.
+
+    Args:
+        fn, operands, key: As for :func:`record_function`.
+        targets: Per result the tensor that takes it, of its shape and dtype; None for a new tensor.
+    Returns:
+        The targets, the new tensors in their places.
+    """
+    entry = _function_entry(fn, operands, key)
+    tape = state.tape
+    if tape.attention:
+        tape = attend(tape)
+    try:
+        refs = tuple(
+            [
+                (cell.ref if (cell := x._cell).tape is tape else locate(cell, tape))
+                if isinstance(x, TensorBase)
+                else (ABSENT if x is None else tape.number(x))
+                for x in operands
+            ]
+        )
+    except OtherDevice:
+        return record_update(fn, _on_one_device(operands), targets, key)
+    slot = tape.append(entry, refs)
+    if tape.closed:  # flushed by another thread meanwhile
+        return record_update(fn, operands, targets, key)
+    written = []
+    for target, aval in zip(targets, entry.outputs, strict=True):
+        if target is not None and type(target._cell) is Storage:
+            target._cell.rebind_slot(tape, slot << 2)
+        else:
+            new = wrap(Storage(aval, tape.device, None, tape, slot << 2), aval)
+            tape.pending.append(new._cell)
+            target = new if target is None else target.write(new)
+        written.append(target)
+        slot += 1
+    return written
+
+
+def _function_entry(fn, operands: tuple, key: tuple) -> Entry:
     avals = [x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands]
     signature = (fn, key, *avals)
     entry = _functions.get(signature)
@@ -210,7 +258,7 @@ def record_function(fn, operands: tuple, key: tuple = ()):
         entry = _functions[signature] = infer_function(fn, inputs, dict(key))
         if len(_functions) > MAX_SIGNATURES:
             del _functions[next(iter(_functions))]
-    return record_entry(entry, operands)
+    return entry
 
 
 # ---- the first time an op is seen with these operands ----------------------------------------
@@ -229,9 +277,7 @@ def _first_sight(spec: OpSpec, operands: tuple, static: tuple, counts: tuple):
         avals = [None if a is type(None) else a for a in signature]
         groups, queue, sizes = [], iter(avals), iter(counts)
         for p in spec.operand_params:
-            groups.append(
-                tuple(next(queue) for _ in range(next(sizes))) if p.many else next(queue)
-            )
+            groups.append(tuple(next(queue) for _ in range(next(sizes))) if p.many else next(queue))
         names = [p.name for p in spec.static_params]
         entry = infer(spec, groups, dict(zip(names, static, strict=True)))
         spec.memo[key] = entry

@@ -44,6 +44,12 @@ class Storage:
         else:
             self.array, self.tape = value.array, None
 
+    def rebind_slot(self, tape: Tape, ref: int) -> None:
+        """Make a result of an instruction on ``tape`` this storage's value."""
+        self.version += 1
+        self.array, self.tape, self.ref = None, tape, ref
+        tape.pending.append(self)
+
 
 class View:
     """The value of a view: a chain of view instructions from the storage it shares.
@@ -150,7 +156,7 @@ def put(array: np.ndarray, d: device) -> jax.Array:
 
 
 def attend(tape: Tape) -> Tape:
-    """Return the tape to record on: a new one if this is closed, or has to be flushed to stay small.
+    """Return the tape to record on: a new one if this is closed, or flushed to stay small.
 
     Bounds the tape's length, and the bytes that nothing but the tape keeps alive (parameters and
     data in use don't count).

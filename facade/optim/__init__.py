@@ -1,0 +1,4 @@
+"""PyTorch's ``torch.optim``: optimizers and learning rate schedulers."""
+
+from facade.optim.optimizer import Optimizer as Optimizer
+from facade.optim.sgd import SGD as SGD
