@@ -1,0 +1,55 @@
+"""PyTorch's ``torch.nn``: public names only."""
+
+from facade.nn import functional as functional
+from facade.nn import init as init
+from facade.nn.activation import ELU as ELU
+from facade.nn.activation import GELU as GELU
+from facade.nn.activation import LeakyReLU as LeakyReLU
+from facade.nn.activation import LogSoftmax as LogSoftmax
+from facade.nn.activation import ReLU as ReLU
+from facade.nn.activation import Sigmoid as Sigmoid
+from facade.nn.activation import SiLU as SiLU
+from facade.nn.activation import Softmax as Softmax
+from facade.nn.activation import Tanh as Tanh
+from facade.nn.batchnorm import BatchNorm1d as BatchNorm1d
+from facade.nn.batchnorm import BatchNorm2d as BatchNorm2d
+from facade.nn.batchnorm import BatchNorm3d as BatchNorm3d
+from facade.nn.containers import ModuleDict as ModuleDict
+from facade.nn.containers import ModuleList as ModuleList
+from facade.nn.containers import ParameterDict as ParameterDict
+from facade.nn.containers import ParameterList as ParameterList
+from facade.nn.containers import Sequential as Sequential
+from facade.nn.conv import Conv1d as Conv1d
+from facade.nn.conv import Conv2d as Conv2d
+from facade.nn.conv import Conv3d as Conv3d
+from facade.nn.dropout import Dropout as Dropout
+from facade.nn.dropout import Dropout1d as Dropout1d
+from facade.nn.dropout import Dropout2d as Dropout2d
+from facade.nn.dropout import Dropout3d as Dropout3d
+from facade.nn.embedding import Embedding as Embedding
+from facade.nn.flatten import Flatten as Flatten
+from facade.nn.flatten import Unflatten as Unflatten
+from facade.nn.linear import Identity as Identity
+from facade.nn.linear import Linear as Linear
+from facade.nn.loss import BCELoss as BCELoss
+from facade.nn.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
+from facade.nn.loss import CrossEntropyLoss as CrossEntropyLoss
+from facade.nn.loss import L1Loss as L1Loss
+from facade.nn.loss import MSELoss as MSELoss
+from facade.nn.loss import NLLLoss as NLLLoss
+from facade.nn.loss import SmoothL1Loss as SmoothL1Loss
+from facade.nn.module import Module as Module
+from facade.nn.normalization import LayerNorm as LayerNorm
+from facade.nn.parameter import Buffer as Buffer
+from facade.nn.parameter import Parameter as Parameter
+from facade.nn.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
+from facade.nn.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
+from facade.nn.pooling import AdaptiveAvgPool3d as AdaptiveAvgPool3d
+from facade.nn.pooling import AvgPool1d as AvgPool1d
+from facade.nn.pooling import AvgPool2d as AvgPool2d
+from facade.nn.pooling import AvgPool3d as AvgPool3d
+from facade.nn.pooling import MaxPool1d as MaxPool1d
+from facade.nn.pooling import MaxPool2d as MaxPool2d
+from facade.nn.pooling import MaxPool3d as MaxPool3d
+
+from facade.nn import modules as modules  # isort: skip - it lists the names above

@@ -1,0 +1,66 @@
+"""Normalization over the last dimensions of each sample."""
+
+from collections.abc import Sequence
+
+from facade.functions.creation import empty
+from facade.nn import functional as F
+from facade.nn import init
+from facade.nn.module import Module
+from facade.nn.parameter import Parameter
+from facade.tensor import Tensor
+
+
+class LayerNorm(Module):
+    """Normalize over the last dimensions, then scale and shift each element.
+
+    Args:
+        normalized_shape: Sizes of the dimensions to normalize over.
+        eps: Added to the variance.
+        elementwise_affine: Whether there are weight and bias, in ``normalized_shape``.
+        bias: Whether there is a bias.
+
+    Shape:
+        input ``(*, *normalized_shape)``, output the same.
+    """
+
+    normalized_shape: tuple[int, ...]
+    eps: float
+    elementwise_affine: bool
+    weight: Tensor | None
+    bias: Tensor | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__()
+        sizes = (normalized_shape,) if isinstance(normalized_shape, int) else normalized_shape
+        self.normalized_shape = tuple(sizes)
+        self.eps = eps
+        self.elementwise_affine = elementwise_affine
+        present = {"weight": elementwise_affine, "bias": elementwise_affine and bias}
+        for name, wanted in present.items():
+            value = empty(self.normalized_shape, device=device, dtype=dtype) if wanted else None
+            self.register_parameter(name, None if value is None else Parameter(value))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Set the weight to 1 and the bias to 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
+
+    def extra_repr(self) -> str:
+        return (
+            f"{self.normalized_shape}, eps={self.eps}, "
+            f"elementwise_affine={self.elementwise_affine}, bias={self.bias is not None}"
+        )

@@ -1,0 +1,255 @@
+"""The layers: constructors, printing, errors and forward, under PyTorch and facade."""
+
+import inspect
+
+import pytest
+import torch
+from scenarios import assert_same, evaluate, expressions
+
+import facade
+
+# ---- printing ----
+
+
+@expressions("""
+
+
+nn.Module()
+nn.Identity(3, whatever=4)
+nn.Linear(3, 4)
+nn.Linear(3, 4, bias=False)
+nn.Conv1d(2, 4, 3)
+nn.Conv2d(2, 4, 3)
+nn.Conv2d(2, 4, (3, 5), stride=2, padding=(1, 2), dilation=2, groups=2, bias=False)
+nn.Conv2d(2, 4, 3, padding='same', padding_mode='reflect')
+nn.Conv2d(2, 4, 3, padding='valid')
+nn.Conv3d(2, 4, (1, 2, 3), padding=1)
+nn.BatchNorm1d(3)
+nn.BatchNorm2d(3, eps=1e-3, momentum=None, affine=False)
+nn.BatchNorm3d(3, track_running_stats=False, bias=False)
+nn.LayerNorm(3)
+nn.LayerNorm((2, 3), eps=1e-6, elementwise_affine=False)
+nn.LayerNorm([2, 3], bias=False)
+nn.ReLU()
+nn.ReLU(inplace=True)
+nn.SiLU()
+nn.SiLU(True)
+nn.ELU()
+nn.ELU(0.5, inplace=True)
+nn.LeakyReLU()
+nn.LeakyReLU(0.2, True)
+nn.GELU()
+nn.GELU('tanh')
+nn.Sigmoid()
+nn.Tanh()
+nn.Softmax()
+nn.Softmax(dim=1)
+nn.LogSoftmax(-1)
+nn.Dropout()
+nn.Dropout1d(0.1)
+nn.Dropout2d(0.2, True)
+nn.Dropout3d(0.3)
+nn.Flatten()
+nn.Flatten(0, 2)
+nn.Unflatten(1, (2, 3))
+nn.MaxPool1d(2)
+nn.MaxPool2d(2)
+nn.MaxPool2d((3, 2), stride=(2, 1), padding=(0, 1), dilation=2, ceil_mode=True)
+nn.MaxPool3d(3, return_indices=True)
+nn.AvgPool1d(2)
+nn.AvgPool2d(3, stride=2, padding=1)
+nn.AvgPool2d((2, 1), divisor_override=3)
+nn.AvgPool3d(2, count_include_pad=False)
+nn.AdaptiveAvgPool1d(4)
+nn.AdaptiveAvgPool2d((None, 7))
+nn.AdaptiveAvgPool3d((1, 2, 3))
+nn.Embedding(5, 3)
+nn.Embedding(5, 3, padding_idx=-1, max_norm=2.0, norm_type=1.0)
+nn.Embedding(5, 3, padding_idx=0, scale_grad_by_freq=True, sparse=True)
+nn.L1Loss()
+nn.MSELoss(reduction='sum')
+nn.SmoothL1Loss(beta=2.0)
+nn.NLLLoss(ignore_index=3)
+nn.CrossEntropyLoss(weight=torch.ones(3), label_smoothing=0.1)
+nn.BCELoss()
+nn.BCEWithLogitsLoss(pos_weight=torch.ones(2))
+
+
+""")
+def test_layers_print_keep_and_initialize_alike(source):
+    def scenario(lib):
+        module = evaluate(source)(lib)
+        settings = {k: v for k, v in vars(module).items() if k[0] != "_" and k != "training"}
+        return repr(module), module.state_dict(), module.state_dict()._metadata, settings
+
+    assert_same(scenario)
+
+
+def test_nested_modules_print_alike():
+    def scenario(torch):
+        nn = torch.nn
+
+        class Net(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.layers = nn.Sequential(nn.Linear(2, 3), nn.Sequential(nn.ReLU()))
+                self.nothing = None
+                self.register_module("gone", None)
+
+            def extra_repr(self):
+                return "first=1\nsecond=2"
+
+        class Short(Net):
+            def extra_repr(self):
+                return "one line"
+
+        return repr(Net()), str(Short()), repr(nn.Sequential(Net()))
+
+    assert_same(scenario)
+
+
+@expressions("""
+nn.Module(1, 2)
+nn.Module(a=1)
+nn.Module()(1)
+nn.Linear(3)
+nn.Conv2d(3, 4, 3, groups=0)
+nn.Conv2d(3, 4, 3, groups=2)
+nn.Conv2d(4, 3, 3, groups=2)
+nn.Conv2d(3, 4, 3, stride=2, padding='same')
+nn.Dropout(1.5)
+nn.Dropout2d(-0.1)
+nn.Unflatten(1, 'ab')
+nn.Unflatten(1, (2, 3.0))
+nn.Embedding(5, 3, padding_idx=5)
+nn.Embedding(5, 3, _weight=torch.ones(3, 5))
+nn.Embedding.from_pretrained(torch.ones(3))
+nn.BatchNorm1d(3)(torch.ones(3))
+nn.BatchNorm2d(3)(torch.ones(2, 3))
+nn.BatchNorm3d(3)(torch.ones(2, 3, 4, 4))
+nn.MSELoss(size_average=False)
+nn.MSELoss(reduce=False)
+nn.CrossEntropyLoss(None, True)
+nn.Linear(2, 2).train(1)
+nn.Linear(2, 2).x
+nn.Linear(2, 2).get_extra_state
+""")
+def test_errors_and_warnings_of_layers(source):
+    def scenario(torch):
+        result = evaluate(source)(torch)
+        return result if not callable(result) or isinstance(result, torch.nn.Module) else "method"
+
+    assert_same(scenario)
+
+
+def test_padding_mode_error_names_every_mode():
+    for lib in (torch, facade):
+        with pytest.raises(
+            ValueError, match=r"padding_mode must be one of \{.*'circular'.*\}, but"
+        ):
+            lib.nn.Conv2d(2, 2, 3, padding_mode="mirror")
+        with pytest.raises(ValueError, match=r"Invalid padding string 'full', should be one of \{"):
+            lib.nn.Conv2d(2, 2, 3, padding="full")
+
+
+# ---- signatures ----
+
+PUBLIC = [name for name in dir(facade.nn) if isinstance(getattr(facade.nn, name), type)]
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_constructors_have_pytorchs_signature(name):
+    def parameters(lib):
+        cls = getattr(lib.nn, name)
+        make = (
+            cls.__init__ if "__init__" in dir(cls) and name not in ("Parameter", "Buffer") else cls
+        )
+        found = inspect.signature(make).parameters.values()
+        return [(p.name, p.kind, p.default) for p in found]
+
+    assert parameters(facade) == parameters(torch)
+
+
+# ---- forward ----
+
+
+@pytest.mark.parametrize(
+    ("source", "shape"),
+    [
+        ("nn.Linear(3, 4)", (2, 3)),
+        ("nn.Linear(3, 4, bias=False)", (3,)),
+        ("nn.Conv1d(2, 4, 3)", (2, 2, 7)),
+        ("nn.Conv2d(2, 4, 3, padding=1, stride=2)", (1, 2, 6, 6)),
+        ("nn.Conv2d(2, 4, (3, 2), padding='same', dilation=2)", (1, 2, 6, 6)),
+        ("nn.Conv2d(2, 4, 3, padding=1, padding_mode='reflect')", (1, 2, 6, 6)),
+        ("nn.Conv2d(2, 4, 4, padding='same', padding_mode='circular')", (1, 2, 6, 6)),
+        ("nn.Conv3d(2, 2, 2)", (1, 2, 3, 3, 3)),
+        ("nn.BatchNorm1d(3)", (4, 3)),
+        ("nn.BatchNorm2d(3, momentum=None)", (4, 3, 2, 2)),
+        ("nn.BatchNorm2d(3, affine=False)", (4, 3, 2, 2)),
+        ("nn.BatchNorm2d(3, track_running_stats=False)", (4, 3, 2, 2)),
+        ("nn.BatchNorm2d(3).eval()", (4, 3, 2, 2)),
+        ("nn.BatchNorm2d(3, track_running_stats=False).eval()", (4, 3, 2, 2)),
+        ("nn.LayerNorm((2, 2))", (3, 2, 2)),
+        ("nn.Sequential(nn.ReLU(), nn.Sigmoid(), nn.Tanh(), nn.GELU(), nn.SiLU())", (5,)),
+        ("nn.Sequential(nn.ELU(0.5), nn.LeakyReLU(0.2), nn.GELU('tanh'))", (5,)),
+        ("nn.Sequential(nn.Softmax(-1), nn.LogSoftmax(0))", (2, 3)),
+        ("nn.Sequential(nn.Identity(), nn.Flatten(), nn.Unflatten(1, (3, 2)))", (2, 2, 3)),
+        ("nn.MaxPool1d(2)", (1, 2, 5)),
+        ("nn.MaxPool2d(3, 2, 1)", (1, 2, 6, 6)),
+        ("nn.MaxPool3d(2)", (1, 2, 4, 4, 4)),
+        ("nn.AvgPool1d(2)", (1, 2, 5)),
+        ("nn.AvgPool2d(3, 2, 1, count_include_pad=False)", (1, 2, 6, 6)),
+        ("nn.AvgPool3d(2)", (1, 2, 4, 4, 4)),
+        ("nn.AdaptiveAvgPool1d(2)", (1, 2, 6)),
+        ("nn.AdaptiveAvgPool2d((None, 1))", (1, 2, 4, 4)),
+        ("nn.AdaptiveAvgPool3d(1)", (1, 2, 4, 4, 4)),
+        ("nn.Dropout(0.5).eval()", (3,)),
+        ("nn.Sequential(nn.Dropout(0.0), nn.Dropout1d(0.5).eval())", (2, 3, 2)),
+        ("nn.Sequential(nn.Dropout2d(0.5).eval(), nn.Dropout3d(0.5).eval())", (2, 3, 2, 2, 2)),
+    ],
+)
+def test_forward_of_layers(source, shape):
+    def run(lib):
+        lib.manual_seed(0)
+        module = eval(source, {"nn": lib.nn})
+        x = lib.randn(shape).requires_grad_()
+        module(x)
+        out = module(x)
+        out.pow(2).sum().backward()
+        results = [out, x.grad, *(p.grad for p in module.parameters()), *module.buffers()]
+        return [t.detach().numpy() for t in results]
+
+    for mine, reference in zip(run(facade), run(torch), strict=True):
+        assert mine.dtype == reference.dtype
+        torch.testing.assert_close(
+            torch.tensor(mine), torch.tensor(reference), rtol=1e-4, atol=1e-5
+        )
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [
+        ("nn.MSELoss()", "rand(4, 3)"),
+        ("nn.L1Loss(reduction='sum')", "rand(4, 3)"),
+        ("nn.SmoothL1Loss(beta=0.5, reduction='none')", "rand(4, 3)"),
+        ("nn.CrossEntropyLoss()", "tensor([0, 2, 1, 0])"),
+        ("nn.CrossEntropyLoss(torch.tensor([1., 2., 3.]), ignore_index=0)", "tensor([0, 2, 1, 0])"),
+        ("nn.CrossEntropyLoss(label_smoothing=0.1)", "rand(4, 3)"),
+        ("nn.NLLLoss(reduction='sum')", "tensor([0, 2, 1, 0])"),
+        ("nn.BCELoss()", "rand(4, 3)"),
+        ("nn.BCEWithLogitsLoss(pos_weight=torch.tensor([1., 2., 3.]))", "rand(4, 3)"),
+    ],
+)
+def test_forward_of_losses(source, target):
+    def run(lib):
+        lib.manual_seed(0)
+        x = lib.rand(4, 3).requires_grad_()
+        loss = eval(source, {"nn": lib.nn, "torch": lib})(x, eval(f"lib.{target}", {"lib": lib}))
+        loss.sum().backward()
+        return [t.detach().numpy() for t in (loss, x.grad)]
+
+    for mine, reference in zip(run(facade), run(torch), strict=True):
+        torch.testing.assert_close(
+            torch.tensor(mine), torch.tensor(reference), rtol=1e-4, atol=1e-5
+        )
