@@ -67,6 +67,17 @@ def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return True
 
 
+def is_dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
+    """Return whether the elements fill their memory without gaps or overlap, in any order."""
+    expected = 1
+    for stride, size in sorted(zip(strides, shape, strict=True)):
+        if size != 1:
+            if stride != expected:
+                return False
+            expected *= size
+    return True
+
+
 def elementwise_strides(shape: tuple[int, ...], operands: list[Aval]) -> tuple[int, ...]:
     """Return the strides PyTorch gives an elementwise result (``TensorIterator``'s order).
 
@@ -77,6 +88,8 @@ def elementwise_strides(shape: tuple[int, ...], operands: list[Aval]) -> tuple[i
         a.shape == shape for a in operands
     ):
         return contiguous_strides(shape)
+    if len({a.strides for a in operands}) == 1 and is_dense(shape, operands[0].strides):
+        return operands[0].strides
     rows = [_broadcast_strides(a, shape) for a in operands]
     order = list(range(len(shape)))[::-1]  # fastest moving first
     for i in range(1, len(order)):
