@@ -50,7 +50,9 @@ def _print(case: str, by_engine: dict[str, list[float]]) -> None:
               f"({min(ratios):.2f} .. {max(ratios):.2f})")  # fmt: skip
 
 
-def best_of(step: Callable[[], object], finish: Callable[[], object], seconds: float = 2.0) -> float:
+def best_of(
+    step: Callable[[], object], finish: Callable[[], object], seconds: float = 2.0
+) -> float:
     """Return the median seconds of ``step``, in batches that end with ``finish``."""
     for _ in range(10):
         step()

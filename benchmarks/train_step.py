@@ -4,6 +4,8 @@ Run ``python -m benchmarks.train_step``. The loop is the ordinary one in each: t
 and the facade program are the same function; the JAX program donates its state.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from benchmarks.harness import best_of, main
@@ -27,7 +29,7 @@ def imperative(torch) -> dict[str, float]:
     for name, (sizes, batch) in CASES.items():
         torch.manual_seed(0)
         layers = []
-        for i, o in zip(sizes, sizes[1:], strict=False):
+        for i, o in pairwise(sizes):
             layers += [torch.nn.Linear(i, o), torch.nn.ReLU()]
         model = torch.nn.Sequential(*layers[:-1])
         criterion = torch.nn.CrossEntropyLoss()
@@ -70,7 +72,7 @@ def run_jax() -> dict[str, float]:
         rng = np.random.default_rng(0)
         params = [
             (rng.uniform(-1, 1, (i, o)).astype(np.float32) / i**0.5, np.zeros(o, np.float32))
-            for i, o in zip(sizes, sizes[1:], strict=False)
+            for i, o in pairwise(sizes)
         ]
         params = jax.tree.map(jnp.array, params)
         optimizer = optax.sgd(1e-2, momentum=0.9)

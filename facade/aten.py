@@ -15,7 +15,9 @@ def recorder(spec: OpSpec) -> Callable:
     """
     signature = inspect.signature(spec.fn)
     operands = "".join(
-        (f"*{p.name}, " if p.many else f"{p.name}, ") for p in spec.params if p.kind is not Kind.STATIC
+        (f"*{p.name}, " if p.many else f"{p.name}, ")
+        for p in spec.params
+        if p.kind is not Kind.STATIC
     )
     static = "".join(f"{_canonical(p)}, " for p in spec.static_params)
     counts = [f"len({p.name})" for p in spec.params if p.many]
@@ -79,5 +81,3 @@ def __getattr__(name: str) -> Callable:
         raise AttributeError(f"no op is called {name}")
     made = globals()[name] = recorder(spec)
     return made
-
-

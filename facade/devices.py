@@ -33,7 +33,10 @@ class device:
         if index is None:
             type, index = _parse(type)
         elif ":" in type:
-            raise RuntimeError(f"type (string) must not include an index because index was passed explicitly: {type}")
+            raise RuntimeError(
+                "type (string) must not include an index because index was passed explicitly: "
+                f"{type}"
+            )
         return cls._intern(type, index)
 
     @classmethod
@@ -62,7 +65,8 @@ def _parse(text: str) -> tuple[str, int | None]:
         raise RuntimeError(f"Invalid device string: '{text}'")
     if match[1] not in _PLATFORMS:
         raise RuntimeError(
-            f"Expected one of {', '.join(_PLATFORMS)} device type at start of device string: {match[1]}"
+            f"Expected one of {', '.join(_PLATFORMS)} device type at start of device string: "
+            f"{match[1]}"
         )
     return match[1], None if match[2] is None else int(match[2])
 

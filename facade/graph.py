@@ -1,7 +1,8 @@
-"""The autograd graph: what each ``grad_fn`` knows. Running it backwards is ``autograd/engine.py``."""
+"""The autograd graph: what each ``grad_fn`` knows. ``autograd/engine.py`` runs it backwards."""
 
 import itertools
 import weakref
+from typing import Any
 
 from facade.hooks import RemovableHandle
 from facade.lower import residual_tree, saved_entry
@@ -14,61 +15,46 @@ _sequence = itertools.count(1)
 class Node:
     """The backward of one recorded op.
 
-    While the tape is not flushed the node only points at its instruction; the flush then gives it
-    the residuals of its pullback, if somebody may still call ``backward()``.
+    While the tape is not flushed the node only points at its instruction; the flush then keeps the
+    residuals of its pullback, if somebody may still call ``backward()``.
 
     Attributes:
-        edges: Per operand of the op ``(node, result number)``, None where no gradient is wanted.
-        mask: Which operands those are.
-        tape, index: Its instruction, while that is not flushed.
-        segment, position, residuals: After the flush, what it left behind.
-        freed: Whether ``backward()`` has consumed it.
+        home: The tape it is recorded on; after the flush the :class:`Segment` that this left
+            behind; None once ``backward()`` has consumed it.
+        index: Its instruction there.
+        mask: Which operands a gradient is wanted for: bit i stands for operand i.
+        edges: ``(node, result number)`` of each of those operands.
         sequence: Later ops have higher numbers.
         hooks: The hooks, by kind; None while there are none.
     """
 
     __slots__ = (
-        "__weakref__", "edges", "entry", "freed", "hooks", "index", "metadata_", "position",
-        "residuals", "segment", "sequence", "tape",
+        "__weakref__", "edges", "entry", "home", "hooks", "index", "mask", "metadata_", "sequence",
     )  # fmt: skip
 
-    def __init__(self, entry: Entry, tape: Tape | None, index: int, edges: tuple) -> None:
+    def __init__(self, entry: Entry, tape: Tape, index: int, mask: int, edges: tuple) -> None:
         self.entry = entry
-        self.tape = tape
+        self.home: Any = tape
         self.index = index
+        self.mask = mask
         self.edges = edges
-        self.segment = None
-        self.freed = False
         self.sequence = next(_sequence)
         self.hooks: Hooks | None = None
 
     @property
-    def mask(self) -> tuple[bool, ...]:
-        return tuple(e is not None for e in self.edges)
+    def freed(self) -> bool:
+        return self.home is None
 
     @property
     def outputs(self):
         """Avals of the op's results."""
         return self.entry.outputs
 
-    def save(self, segment, position: int, residuals: list) -> None:
-        """Keep what a flush computed for this node."""
-        self.tape = None
-        self.segment, self.position, self.residuals = segment, position, residuals
-
     def release(self) -> None:
         """Let go of everything but the graph's shape."""
-        self.freed = True
-        self.tape = self.segment = self.residuals = None
-
-    def saved_pull(self) -> Entry:
-        """Return the instruction that takes this node's residuals and cotangents."""
-        program = self.segment.program
-        found = program.entries.get(self.position)
-        if found is None:
-            tree = program.trees[self.position]
-            found = program.entries[self.position] = saved_entry(self.entry, self.mask, tree)
-        return found
+        if type(self.home) is not Tape and self.home is not None:
+            self.home.residuals.pop(self.index, None)
+        self.home = None
 
     def pull_without_residuals(self) -> Entry:
         """Return the pullback of a freed node that had nothing to free."""
@@ -99,7 +85,12 @@ class Node:
     @property
     def next_functions(self) -> tuple:
         """``(node, result number)`` per operand, ``(None, 0)`` where no gradient flows."""
-        return tuple(e or (None, 0) for e in self.edges)
+        edges = iter(self.edges)
+        return tuple(
+            next(edges) if self.mask >> i & 1 else (None, 0)
+            for i, a in enumerate(self.entry.inputs)
+            if a is not None
+        )
 
     @property
     def metadata(self) -> dict:
@@ -110,6 +101,42 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.name()} object at {hex(id(self))}>"
+
+
+class PythonNode:
+    """A backward written in Python: subclasses give ``backward`` and perhaps ``name``.
+
+    Attributes:
+        outputs: Avals of its results.
+        edges: ``(node, result number)`` per operand, None where no gradient flows.
+        freed, sequence, hooks: As in :class:`Node`.
+    """
+
+    def __init__(self, edges: tuple, outputs: tuple) -> None:
+        self.edges = edges
+        self.outputs = outputs
+        self.freed = False
+        self.sequence = next(_sequence)
+        self.hooks: Hooks | None = None
+        self.metadata: dict = {}
+
+    def backward(self, cotangents: list, create_graph: bool) -> list:
+        """Return a gradient or None per edge, given a tensor or None per result."""
+        raise NotImplementedError
+
+    def release(self) -> None:
+        self.freed = True
+
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def next_functions(self) -> tuple:
+        return tuple(e or (None, 0) for e in self.edges)
+
+    register_hook = Node.register_hook
+    register_prehook = Node.register_prehook
+    __repr__ = Node.__repr__
 
 
 def _register(hooks: dict, hook) -> RemovableHandle:

@@ -18,14 +18,19 @@ class Pull:
 
     __slots__ = ("forward", "mask", "name", "outputs")
 
-    def __init__(self, forward: Entry, mask: tuple[bool, ...]) -> None:
+    def __init__(self, forward: Entry, mask: int) -> None:
         self.forward = forward
         self.mask = mask
         self.name = f"{forward.name}_pull"
-        self.outputs = tuple(a for a, wanted in zip(forward.inputs, mask, strict=True) if wanted)
+        self.outputs = tuple(chosen(forward.inputs, mask))
 
 
-def pull_of(entry: Entry, mask: tuple[bool, ...]) -> Pull:
+def chosen(operands, mask: int) -> list:
+    """Return the operands whose bit is set."""
+    return [x for i, x in enumerate(operands) if mask >> i & 1]
+
+
+def pull_of(entry: Entry, mask: int) -> Pull:
     """Return the one pull instruction of an entry with respect to the operands in ``mask``."""
     found = entry.cache.get(mask)
     if found is None:
@@ -34,7 +39,7 @@ def pull_of(entry: Entry, mask: tuple[bool, ...]) -> Pull:
 
 
 # linearize: (entry, mask) -> (operands -> (results, pull: cotangents -> operand cotangents))
-def linearize(entry: Entry, mask: tuple[bool, ...], operands):
+def linearize(entry: Entry, mask: int, operands):
     """Run an entry and return its results with its pullback, a pytree of residuals.
 
     Cotangents are in PyTorch's convention: for complex values the conjugate of JAX's.
@@ -42,14 +47,10 @@ def linearize(entry: Entry, mask: tuple[bool, ...], operands):
 
     def differentiable_part(*wanted):
         queue = iter(wanted)
-        results = entry.fn(
-            *(next(queue) if m else x for x, m in zip(operands, mask, strict=True))
-        )
-        chosen = tuple(r for r, d in zip(results, entry.differentiable, strict=True) if d)
-        return chosen, results
+        results = entry.fn(*(next(queue) if mask >> i & 1 else x for i, x in enumerate(operands)))
+        return tuple(r for r, d in zip(results, entry.differentiable, strict=True) if d), results
 
-    inputs = [x for x, m in zip(operands, mask, strict=True) if m]
-    _, pull, results = jax.vjp(differentiable_part, *inputs, has_aux=True)
+    _, pull, results = jax.vjp(differentiable_part, *chosen(operands, mask), has_aux=True)
     return results, pull
 
 
@@ -67,7 +68,7 @@ def _conjugate(x):
     return jnp.conj(x) if jnp.iscomplexobj(x) else x
 
 
-def vjp_entry(entry: Entry, mask: tuple[bool, ...], absent: tuple[bool, ...]) -> Entry:
+def vjp_entry(entry: Entry, mask: int, absent: tuple[bool, ...]) -> Entry:
     """Return the backward of an op as an op of its own: operands and cotangents in, gradients out.
 
     It is what ``create_graph=True`` records, since it can be differentiated again.
@@ -95,7 +96,7 @@ def vjp_entry(entry: Entry, mask: tuple[bool, ...], absent: tuple[bool, ...]) ->
     return found
 
 
-def saved_entry(entry: Entry, mask: tuple[bool, ...], tree) -> Entry:
+def saved_entry(entry: Entry, mask: int, tree) -> Entry:
     """Return the pullback of an instruction flushed earlier: its residuals and cotangents in."""
     size = tree.num_leaves
 
@@ -106,7 +107,7 @@ def saved_entry(entry: Entry, mask: tuple[bool, ...], tree) -> Entry:
     return Entry(f"{entry.name}_pull", fn, (), pull_of(entry, mask).outputs)
 
 
-def residual_tree(entry: Entry, mask: tuple[bool, ...]):
+def residual_tree(entry: Entry, mask: int):
     """Return the tree of residuals an op's pullback needs, without running the op."""
     key = ("residuals", mask)
     if key not in entry.cache:
@@ -121,7 +122,7 @@ def residual_tree(entry: Entry, mask: tuple[bool, ...]):
 
 
 # lower: code -> ((leaves, floats, ints) -> (values of the slots, pullback per saved instruction))
-def lower(code, saved: dict[int, tuple[bool, ...]]):
+def lower(code, saved: dict[int, int]):
     """Return the pure function that a tape's code stands for.
 
     Args:

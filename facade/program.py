@@ -1,21 +1,23 @@
 """Compile a tape once and run it: keys, the program cache, donation. The only caller of jax.jit."""
 
 import contextlib
+import itertools
 import warnings
-from collections import Counter, OrderedDict
+from collections import Counter
 from sys import getrefcount
 
 import jax
 import numpy as np
-from jax.core import Tracer
 
 from facade.devices import is_jax_default, jax_device
-from facade.lower import lower
+from facade.lower import lower, saved_entry
+from facade.ops.registry import Entry
 from facade.tape import Tape
 
 MAX_PROGRAMS = 512
 
-_programs: OrderedDict = OrderedDict()
+_programs: dict[tuple, "Program"] = {}
+_clock = itertools.count()
 
 
 class Program:
@@ -27,18 +29,22 @@ class Program:
         sources: Per saved instruction, where each residual is found: ``("result", i)`` among the
             function's results or ``("leaf", i)`` among its leaves. Known once it was traced.
         entries: What later tapes call the saved pullbacks by.
+        last_used: Tells the least recently used program.
     """
 
-    def __init__(self, code, wanted, saved, donated, leaf_count) -> None:
-        self.donated = donated
-        self.kept = tuple(i for i in range(leaf_count) if i not in set(donated))
-        self.trees: list = []
-        self.sources: list = []
+    def __init__(self, tape: Tape, wanted: list[int], saved: dict[int, int], free: list) -> None:
+        count = len(tape.leaves)
+        self.donated = () if saved else _donated(tape, wanted, free)
+        self.kept = tuple(i for i in range(count) if i not in set(self.donated))
+        self.saved = saved
+        self.last_used = 0
+        self.trees: dict = {}
+        self.sources: dict = {}
         self.entries: dict = {}
-        body = lower(code, saved)
+        body = lower(tuple(tape.code), saved)
 
         def step(donated_leaves, kept_leaves, floats, ints):
-            leaves: list = [None] * leaf_count
+            leaves: list = [None] * count
             for i, x in zip(self.donated + self.kept, donated_leaves + kept_leaves, strict=True):
                 leaves[i] = x
             slots, pulls = body(leaves, floats, ints)
@@ -52,15 +58,44 @@ class Program:
         """Append the residuals that are neither leaves nor results already to the results."""
         known = {id(x): ("result", i) for i, x in reversed(list(enumerate(results)))}
         known.update((id(x), ("leaf", i)) for i, x in enumerate(leaves))
-        self.trees, self.sources = [], []
-        for pull in pulls:
-            residuals, tree = jax.tree_util.tree_flatten(pull)
+        for index, pull in zip(self.saved, pulls, strict=True):
+            residuals, self.trees[index] = jax.tree_util.tree_flatten(pull)
             for x in residuals:
                 if id(x) not in known:
                     known[id(x)] = ("result", len(results))
                     results.append(x)
-            self.trees.append(tree)
-            self.sources.append([known[id(x)] for x in residuals])
+            self.sources[index] = [known[id(x)] for x in residuals]
+
+
+class Segment:
+    """What a flush leaves behind while live results still require grad.
+
+    Attributes:
+        program: Knows how saved residuals become pullbacks.
+        residuals: Instruction -> the arrays its pullback needs.
+        code, leaves, floats, ints: The tape's own, so that ``create_graph=True`` can record a part
+            of it again.
+        replayed: Where the part recorded again lies, on which tape.
+    """
+
+    __slots__ = ("code", "floats", "ints", "leaves", "program", "replayed", "residuals")
+
+    def __init__(self, tape: Tape, program: Program) -> None:
+        self.program = program
+        self.residuals: dict[int, list] = {}
+        self.code, self.leaves = tape.code, tape.leaves
+        self.floats, self.ints = tape.floats, tape.ints
+        self.replayed: tuple | None = None
+
+    def pull(self, index: int) -> Entry:
+        """Return the instruction that takes a node's residuals and cotangents."""
+        program = self.program
+        found = program.entries.get(index)
+        if found is None:
+            found = program.entries[index] = saved_entry(
+                self.code[index][0], program.saved[index], program.trees[index]
+            )
+        return found
 
 
 def flush(tape: Tape, want: tuple = ()) -> None:
@@ -90,118 +125,81 @@ def _execute(tape: Tape, want: tuple) -> None:
         if cell.tape is tape and cell.array is not None:
             cell.tape = None
     tape.leaf_cells.clear()
-    cells = _live_cells(tape.pending)
-    cells.extend(want)
-    nodes = _live_nodes(tape)
-    wanted = tuple(sorted({cell.ref >> 2 for cell in cells}))
-    traced = any(isinstance(x, Tracer) for x in tape.leaves)
-    donated = () if nodes or traced else _donated(tape, wanted)
-    program = _program(tape, wanted, nodes, donated)
-    tape.plan = (program, wanted, cells, nodes)
-    donated_leaves = [tape.leaves[i] for i in donated]
-    kept_leaves = [tape.leaves[i] for i in program.kept]
+    nodes = _live_nodes(tape) if tape.nodes else ()
+    # 3: the list, the name and the call's argument. A cell rebound twice stands in it twice.
+    tape.pending = [c for c in tape.pending if getrefcount(c) > 3 and c.tape is tape]
+    cells = {c.ref >> 2: c for c in (*tape.pending, *want)}
+    wanted = sorted(cells)
+    # as above: nobody but the tape holds the array
+    free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
+    key = (tape.device, *tape.code, *wanted, *free, *((n.index, n.mask) for n in nodes))
+    program = _programs.get(key)
+    if program is None:
+        program = Program(tape, wanted, {n.index: n.mask for n in nodes}, free)
+        _remember(key, program)
+    program.last_used = next(_clock)
+    leaves = tape.leaves
+    donated = [leaves[i] for i in program.donated]
+    kept = [leaves[i] for i in program.kept]
     floats, ints = np.array(tape.floats, np.float64), np.array(tape.ints, np.int64)
+    tape.plan = (program, wanted, nodes, want)
     with jax.enable_x64(True), _placement(tape.device):
         # One call from C: an interrupt finds either no results or all of them.
-        tape.outcome.extend(
-            map(program.run, (donated_leaves,), (kept_leaves,), (floats,), (ints,))
-        )
+        tape.outcome.extend(map(program.run, (donated,), (kept,), (floats,), (ints,)))
 
 
 def _commit(tape: Tape) -> None:
-    program, wanted, cells, nodes = tape.plan
-    (results,) = tape.outcome
-    at = {slot: i for i, slot in enumerate(wanted)}
-    for cell in cells:
+    program, wanted, nodes, want = tape.plan
+    results = tape.outcome[0]
+    at = dict(zip(wanted, results, strict=False))
+    for cell in (*tape.pending, *want):
         if cell.tape is tape:
-            cell.array = results[at[cell.ref >> 2]]
+            cell.array = at[cell.ref >> 2]
             cell.tape = None
-    segment = Segment(tape, program) if nodes else None
-    for i, (_, node) in enumerate(nodes):
-        node.save(segment, i, [
-            results[at] if kind == "result" else tape.leaves[at]
-            for kind, at in program.sources[i]
-        ])  # fmt: skip
+    if nodes:
+        segment = Segment(tape, program)
+        for node in nodes:
+            segment.residuals[node.index] = [
+                results[i] if kind == "result" else tape.leaves[i]
+                for kind, i in program.sources[node.index]
+            ]
+            node.home = segment
     tape.plan = None
     tape.outcome.clear()
 
 
-class Segment:
-    """What a flush leaves behind while live results still require grad.
-
-    Attributes:
-        program: Knows how saved residuals become pullbacks.
-        code, leaves, floats, ints: The tape's own, so that ``create_graph=True`` can record a part
-            of it again.
-    """
-
-    __slots__ = ("code", "device", "floats", "ints", "leaves", "program", "replayed")
-
-    def __init__(self, tape: Tape, program: Program) -> None:
-        self.program = program
-        self.device = tape.device
-        self.code, self.leaves = tape.code, tape.leaves
-        self.floats, self.ints = tape.floats, tape.ints
-        self.replayed = None
-
-
-def _live_cells(pending: list) -> list:
-    """Return the pending cells that somebody besides the tape holds."""
-    live, seen = [], set()
-    while pending:
-        cell = pending.pop()
-        # 2: the name `cell` and the call's argument
-        if getrefcount(cell) > 2 and cell.tape is not None and id(cell) not in seen:
-            seen.add(id(cell))
-            live.append(cell)
-    pending.extend(live)  # a flush that fails may be tried again
-    return live
-
-
 def _live_nodes(tape: Tape) -> list:
-    """Return the instructions whose autograd nodes a later ``backward()`` may need.
+    """Return the autograd nodes that a later ``backward()`` may need.
 
     Taken from the last backwards, so that a dead node lets go of those before it first.
     """
     live = []
     while tape.nodes:
-        item = tape.nodes.pop()
-        index, node = item
-        del item
-        if getrefcount(node) > 2 and not node.freed:
-            live.append((index, node))
+        node = tape.nodes.pop()
+        # 2: the name and the call's argument
+        if node.home is tape and getrefcount(node) > 2:
+            live.append(node)
     live.reverse()
     tape.nodes.extend(live)
     return live
 
 
-def _donated(tape: Tape, wanted: tuple) -> tuple[int, ...]:
-    """Return the leaves whose arrays only the tape holds, as far as results can take them over."""
+def _donated(tape: Tape, wanted: list[int], free: list[bool]) -> tuple[int, ...]:
+    """Return the leaves that nobody else holds, as far as results can take their buffers over."""
     avals = [a for entry, _ in tape.code for a in entry.outputs]
     room = Counter((avals[slot].shape, avals[slot].dtype.numpy) for slot in wanted)
     donated = []
-    for i in range(len(tape.leaves)):
-        # 2: the list and the call's argument
-        if getrefcount(tape.leaves[i]) > 2 or not isinstance(tape.leaves[i], jax.Array):
-            continue
-        kind = (tape.leaves[i].shape, tape.leaves[i].dtype)
-        if room[kind] > 0:
-            room[kind] -= 1
+    for i, x in enumerate(tape.leaves):
+        if free[i] and isinstance(x, jax.Array) and room[x.shape, x.dtype] > 0:
+            room[x.shape, x.dtype] -= 1
             donated.append(i)
     return tuple(donated)
 
 
-def _program(tape: Tape, wanted, nodes, donated) -> Program:
-    saved = {index: node.mask for index, node in nodes}
-    key = (tape.device, tuple(tape.code), wanted, tuple(saved.items()), donated)
-    program = _programs.get(key)
-    if program is None:
-        program = _programs[key] = Program(key[1], wanted, saved, donated, len(tape.leaves))
-        if len(_programs) > MAX_PROGRAMS:
-            _programs.popitem(last=False)
-    else:
-        _programs.move_to_end(key)
-    return program
+def _remember(key: tuple, program: Program) -> None:
+    _programs[key] = program
+    if len(_programs) > MAX_PROGRAMS:
+        del _programs[min(_programs, key=lambda k: _programs[k].last_used)]
 
 
 def _placement(device):

@@ -58,61 +58,55 @@ def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()
     return record_entry(entry, operands)
 
 
-def record_entry(entry: Entry, operands: tuple, edges: tuple | None = None):
-    """Record one instruction whose signature is known.
-
-    Args:
-        edges: The autograd edges, if they are not the operands' own.
-    """
+def record_entry(entry: Entry, operands: tuple):
+    """Record one instruction whose signature is known."""
     tape = state.tape
     if tape.attention:
         tape = attend(tape)
-    tracked = False
     refs = []
+    mask, bit = 0, 1  # of the operands that a gradient is wanted for
     try:
         for x in operands:
             if isinstance(x, TensorBase):
                 cell = x._cell
-                if cell.tape is tape:
-                    refs.append(cell.ref)
-                else:
-                    if type(cell) is View and cell.seen != cell.storage.version:
-                        refresh(x)
-                    refs.append(locate(x._cell, tape))
+                refs.append(cell.ref if cell.tape is tape else _reach(x, tape))
                 if x._node is not None:
-                    tracked = True
+                    mask |= bit
             elif x is None:
                 refs.append(ABSENT)
             else:
                 refs.append(tape.number(x))
+            bit <<= 1
     except OtherDevice:
-        return record_entry(entry, _on_one_device(operands), edges)
+        return record_entry(entry, _on_one_device(operands))
     node = None
-    if tracked and entry.tracks and state.grad:
-        if edges is None:
-            edges = tuple(
-                [
-                    (x._node, x._number)
-                    if isinstance(x, TensorBase) and x._node is not None
-                    else None
-                    for x in operands
-                ]
-            )
-        node = Node(entry, tape, len(tape.code), edges)
-        tape.nodes.append((node.index, node))
+    if mask and entry.tracks and state.grad:
+        edges = tuple(
+            [(x._node, x._number) for x in operands if isinstance(x, TensorBase) and x._node]
+        )
+        node = Node(entry, tape, len(tape.code), mask, edges)
+        tape.nodes.append(node)
     first = tape.append(entry, tuple(refs))
     if entry.view is not None:
         return _view_results(entry, operands, tape, first, node)
-    if entry.single:
+    if not entry.single:
+        result = _results(entry, tape, first, node)
+    else:
         aval = entry.outputs[0]
         cell = Storage(aval, tape.device, None, tape, first << 2)
         tape.pending.append(cell)
         result = wrap(cell, aval, node)
-    else:
-        result = _results(entry, tape, first, node)
     if tape.closed:  # flushed by another thread meanwhile; the instruction may have come too late
-        return record_entry(entry, operands, edges)
+        return record_entry(entry, operands)
     return result
+
+
+def _reach(x: TensorBase, tape: Tape) -> int:
+    """Return the reference to an operand that is not pending on ``tape``."""
+    cell = x._cell
+    if type(cell) is View and cell.seen != cell.storage.version:
+        refresh(x)
+    return locate(x._cell, tape)
 
 
 def _results(entry: Entry, tape: Tape, first: int, node) -> tuple:
@@ -296,11 +290,11 @@ def _named(spec: OpSpec, operands: tuple, counts: tuple):
 def _operand(spec: OpSpec, p, position: int, x):
     if isinstance(x, TensorBase):
         return x
-    if type(x) in (float, int, bool, complex):
+    if type(x) in (float, int, bool, complex) and p.kind is not Kind.RAW:
         return x
     if hasattr(x, "dtype") and getattr(x, "shape", None) == ():  # a numpy scalar is its number
         return x.item()
-    if isinstance(x, int | float | complex):  # bool-like subclasses: IntEnum, ...
+    if isinstance(x, int | float | complex) and p.kind is not Kind.RAW:  # IntEnum, ...
         return type(x).__mro__[-2](x)
     if x is None and p.optional:
         return x
@@ -311,7 +305,7 @@ def _operand(spec: OpSpec, p, position: int, x):
         raise TypeError(
             f"expected Tensor as element {position} in argument 0, but got {type(x).__name__}"
         )
-    raise bad_argument(spec.name, p.name, position + 1, expected, x)
+    raise bad_argument(spec.name, p.name, spec.params.index(p) + 1, expected, x)
 
 
 def _is_array(x) -> bool:

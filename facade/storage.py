@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from facade import deferred
 from facade.avals import Aval
 from facade.devices import CPU, device, is_jax_default, jax_device
 from facade.program import flush
@@ -37,18 +38,18 @@ class Storage:
 
     def rebind(self, value: "Storage") -> None:
         """Make ``value``'s value this storage's; values never change, so sharing one is safe."""
-        self.version += 1
         if value.array is None:
-            self.array, self.tape, self.ref = None, value.tape, value.ref
-            value.tape.pending.append(self)
+            self.rebind_slot(value.tape, value.ref)
         else:
+            self.version += 1
             self.array, self.tape = value.array, None
 
     def rebind_slot(self, tape: Tape, ref: int) -> None:
         """Make a result of an instruction on ``tape`` this storage's value."""
         self.version += 1
+        if self.array is not None or self.tape is not tape:
+            tape.pending.append(self)
         self.array, self.tape, self.ref = None, tape, ref
-        tape.pending.append(self)
 
 
 class View:
@@ -132,9 +133,10 @@ def settle(cell) -> None:
             want = _Wanted(locate(cell, tape), tape)
             flush(tape, (want,))
             cell.array = want.array
-        return
-    if cell.array is None:
+    elif cell.array is None:
         flush(cell.tape)
+    if deferred.pending:
+        deferred.examine()
 
 
 class _Wanted:

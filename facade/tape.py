@@ -1,6 +1,7 @@
 """The tape: instructions recorded and not run yet. Plain data; nothing here runs JAX."""
 
 import threading
+from typing import Any
 
 import numpy as np
 
@@ -22,18 +23,18 @@ class Tape:
         code: ``(entry, references)`` per instruction; with the live slots, the program's key.
         slots: How many results the instructions have so far.
         pending: The cells that wait for a slot; they may die or be rebound meanwhile.
-        nodes: ``(index of the instruction, autograd node)``, in order.
+        nodes: The autograd nodes of its instructions, in order.
         leaves: Arrays that exist already and that the tape reads.
         floats, ints: Python numbers, operands like others: a new value is not a new program.
     """
 
     __slots__ = (
-        "__weakref__", "attention", "backward_pending", "bytes_checked", "closed", "code", "device", "floats",
-        "ints", "leaf_cells", "leaf_of", "leaves", "lock", "nodes", "outcome", "parameter_written",
-        "pending", "pinned_bytes", "plan", "slots",
+        "__weakref__", "attention", "backward_pending", "bytes_checked", "closed", "code",
+        "device", "floats", "ints", "leaf_cells", "leaf_of", "leaves", "lock", "nodes", "outcome",
+        "parameter_written", "pending", "pinned_bytes", "plan", "pure", "slots",
     )  # fmt: skip
 
-    def __init__(self, device: device) -> None:
+    def __init__(self, device: device, pure: bool = False) -> None:
         self.device = device
         self.code: list[tuple[Entry, tuple[int, ...]]] = []
         self.slots = 0
@@ -50,7 +51,8 @@ class Tape:
         self.parameter_written = False
         self.pinned_bytes = 0
         self.bytes_checked = MAX_PINNED_BYTES
-        self.plan = None  # set while the tape is being run
+        self.pure = pure  # its leaves are somebody else's tracers: nothing is donated
+        self.plan: Any = None  # set while the tape is being run
         self.outcome: list = []  # what its program returned, until the cells have it
         self.lock = threading.RLock()
 

@@ -217,14 +217,13 @@ class Tensor(TensorBase):
     def _check_grad(self, value) -> None:
         if not isinstance(value, Tensor):
             raise TypeError(
-                f"assigned grad expected to be a Tensor or None but got grad of type '{type(value).__name__}'"
+                "assigned grad expected to be a Tensor or None but got grad of type "
+                f"'{type(value).__name__}'"
             )
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if value.dtype is not self.dtype:
-            raise RuntimeError(
-                f"assigned grad has data of a different type"
-            )
+            raise RuntimeError("assigned grad has data of a different type")
         if value.device is not self.device:
             raise RuntimeError("assigned grad has data located on a different device")
         if value.shape != self.shape:
@@ -272,7 +271,9 @@ class Tensor(TensorBase):
         if node is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
         if type(node) is not AccumulateGrad:
-            raise RuntimeError("post accumulate grad hooks cannot be registered on non-leaf tensors")
+            raise RuntimeError(
+                "post accumulate grad hooks cannot be registered on non-leaf tensors"
+            )
         hooks = hooks_of(node).accumulated
         handle = RemovableHandle(hooks)
         hooks[handle.id] = hook
@@ -391,7 +392,8 @@ class Tensor(TensorBase):
         base = self._base
         if base is not None and type(base._node) is AccumulateGrad:
             raise RuntimeError(
-                "a view of a leaf Variable that requires grad is being used in an in-place operation."
+                "a view of a leaf Variable that requires grad is being used in an in-place "
+                "operation."
             )
 
     # ---- values ---------------------------------------------------------------------------
@@ -466,9 +468,7 @@ class Tensor(TensorBase):
 
     def __dlpack__(self, *, stream=None, max_version=None, dl_device=None, copy=None):
         if self.requires_grad:
-            raise BufferError(
-                "Can't export tensors that require gradient, use tensor.detach()"
-            )
+            raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
         return self.__jax_array__().__dlpack__()
 
     def __dlpack_device__(self):
@@ -501,7 +501,8 @@ class Tensor(TensorBase):
         if isinstance(element, Tensor | int | float | bool | complex):
             return bool((self == element).any().item())
         raise RuntimeError(
-            f"Tensor.__contains__ only supports Tensor or scalar, but you passed in a {type(element)}."
+            "Tensor.__contains__ only supports Tensor or scalar, but you passed in a "
+            f"{type(element)}."
         )
 
     # ---- printing and copying -------------------------------------------------------------
@@ -586,7 +587,7 @@ def chain_geometry(view: View):
 
 
 def _legacy(cls, *data, device=None) -> Tensor:
-    """``torch.Tensor(2, 3)``, ``torch.Tensor([1, 2])``, ``torch.Tensor(t)``: always default dtype."""
+    """``torch.Tensor(2, 3)``, ``torch.Tensor([1, 2])``, ``torch.Tensor(t)``: default dtype."""
     wanted = dtypes.get_default_dtype()
     if len(data) == 1 and isinstance(data[0], Tensor):
         if data[0].dtype is not wanted:

@@ -87,13 +87,14 @@ def grad(
         )
     if materialize_grads:
         found = [
-            aten.zeros_like(x) if g is None else g for g, x in zip(found, wanted, strict=True)
+            aten.fill(x.detach(), 0.0) if g is None else g
+            for g, x in zip(found, wanted, strict=True)
         ]
     return tuple(found)
 
 
 def _run_to(roots, cotangents, wanted, retain_graph: bool, create_graph: bool) -> list:
-    for i, x in enumerate(wanted):
+    for x in wanted:
         if not x.requires_grad:
             raise RuntimeError("One of the differentiated Tensors does not require grad")
     edges = [(x._node, x._number) for x in wanted]
@@ -118,9 +119,7 @@ def _edges(roots) -> list[tuple]:
 def _cotangents(roots, given) -> list[Tensor]:
     given = (None,) * len(roots) if given is None else _tuple(given)
     if len(given) != len(roots):
-        raise RuntimeError(
-            f"got {len(roots)} tensors and {len(given)} gradients"
-        )
+        raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     return [_cotangent(i, root, g) for i, (root, g) in enumerate(zip(roots, given, strict=True))]
 
 
@@ -132,14 +131,11 @@ def _cotangent(i: int, root: Tensor, given: Tensor | None) -> Tensor:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
         if not (root.dtype.is_floating_point):
             raise RuntimeError(
-                "grad can be implicitly created only for real scalar outputs but got "
-                f"{root.dtype}"
+                f"grad can be implicitly created only for real scalar outputs but got {root.dtype}"
             )
-        return aten.ones_like(root.detach())
+        return aten.fill(root.detach(), 1.0)
     if not isinstance(given, Tensor):
-        raise TypeError(
-            f"gradients can be either Tensors or None, but got {type(given).__name__}"
-        )
+        raise TypeError(f"gradients can be either Tensors or None, but got {type(given).__name__}")
     if given.shape != root.shape:
         raise RuntimeError(
             f"Mismatch in shape: grad_output[{i}] has a shape of {given.shape} and "

@@ -4,9 +4,10 @@ import heapq
 from collections.abc import Sequence
 
 from facade import aten
+from facade.avals import Aval
 from facade.graph import AccumulateGrad, Node
 from facade.lower import Pull, pull_of, vjp_entry
-from facade.ops.registry import Entry
+from facade.ops.registry import OPS, Entry, infer
 from facade.program import Segment, flush
 from facade.recording import wrap
 from facade.storage import Storage, attend, locate
@@ -26,6 +27,9 @@ class Task:
 
     Nodes run from the latest to the earliest recorded one: by then all their consumers have run,
     so no dependencies need counting, and no depth of the graph needs a stack.
+
+    A cotangent is a tensor, or the bare reference to a slot of ``self.tape`` while that can't be
+    flushed, which is as long as no Python of the user's runs.
     """
 
     def __init__(self, keep_graph: bool, create_graph: bool, targets: dict | None) -> None:
@@ -33,9 +37,10 @@ class Task:
         self.create_graph = create_graph
         self.targets = targets  # (node, number) -> what arrived there; None: accumulate in leaves
         self.needed: set | None = None
-        self.cotangents: dict = {}  # node -> list per result
+        self.rows: dict = {}  # node -> cotangent per result
         self.heap: list = []
-        self.leaves: dict = {}  # AccumulateGrad -> what arrived
+        self.leaves: dict = {}  # AccumulateGrad -> cotangent
+        self.tape = state.tape
 
     def run(self, roots: Sequence[tuple], cotangents: Sequence[Tensor]) -> None:
         """Push the cotangents through the graph that ends in ``roots``, ``(node, number)`` each."""
@@ -46,56 +51,129 @@ class Task:
             for edge, cotangent in zip(roots, cotangents, strict=True):
                 self._arrive(edge, cotangent)
             while self.heap:
-                _, node = heapq.heappop(self.heap)
-                self._run_node(node, self.cotangents.pop(node))
-            for node, gradient in self.leaves.items():
-                self._finish_leaf(node, gradient)
+                node = heapq.heappop(self.heap)[1]
+                self._run_node(node, self.rows.pop(node))
+            for node, cotangent in self.leaves.items():
+                self._finish_leaf(node, cotangent)
         finally:
             state.grad = was
-        state.tape.backward_pending = True
+        self.tape.backward_pending = True
 
-    def _arrive(self, edge: tuple, cotangent: Tensor) -> None:
+    def _arrive(self, edge: tuple, cotangent) -> None:
         node, number = edge
         if self.needed is not None and node not in self.needed and edge not in self.targets:
             return
         if type(node) is AccumulateGrad:
             held = self.leaves.get(node)
-            self.leaves[node] = cotangent if held is None else aten.add(held, cotangent)
+            if held is not None:
+                cotangent = self._sum(held, cotangent, node.outputs[0])
+            self.leaves[node] = cotangent
             return
-        row = self.cotangents.get(node)
+        row = self.rows.get(node)
         if row is None:
-            row = self.cotangents[node] = [None] * len(node.outputs)
+            row = self.rows[node] = [None] * len(node.outputs)
             heapq.heappush(self.heap, (-node.sequence, node))
-        row[number] = cotangent if row[number] is None else aten.add(row[number], cotangent)
+        elif row[number] is not None:
+            cotangent = self._sum(row[number], cotangent, node.outputs[number])
+        row[number] = cotangent
+
+    def _sum(self, a, b, aval: Aval):
+        if type(a) is int and type(b) is int:
+            return self.tape.append(_addition(aval), (a, b, ABSENT)) << 2
+        return aten.add(self._tensor(a, aval), self._tensor(b, aval))
+
+    def _tensor(self, cotangent, aval: Aval):
+        """Return a cotangent as a tensor."""
+        if type(cotangent) is not int:
+            return cotangent
+        cell = Storage(aval, self.tape.device, None, self.tape, cotangent)
+        self.tape.pending.append(cell)
+        return wrap(cell, aval)
+
+    def _row(self, node, row: list) -> list:
+        return [self._tensor(c, a) for c, a in zip(row, node.outputs, strict=True)]
+
+    def _hold(self) -> None:
+        """Turn all references into tensors, since the tape may be flushed now."""
+        for node, row in self.rows.items():
+            self.rows[node] = self._row(node, row)
+        for node, cotangent in self.leaves.items():
+            self.leaves[node] = self._tensor(cotangent, node.outputs[0])
 
     def _run_node(self, node, row: list) -> None:
-        if node.hooks is not None:
-            row = _run_tensor_hooks(node, row)
+        if node.hooks is not None or self.create_graph or type(node) is not Node:
+            row = self._row(node, row)
+            self._hold()
+            if node.hooks is not None:
+                row = _run_tensor_hooks(node, row)
         if self.targets is not None:
             for number, cotangent in enumerate(row):
                 if (node, number) in self.targets:
-                    self.targets[node, number] = cotangent
+                    self.targets[node, number] = self._tensor(cotangent, node.outputs[number])
             if node not in self.needed:
                 return
-        gradients = apply(node, row, self.create_graph)
+        if type(node) is not Node:
+            gradients = node.backward(row, self.create_graph)
+        elif self.create_graph:
+            gradients = _pull_differentiably(node, row)
+        else:
+            gradients = self._pull(node, row)
         if not self.keep_graph:
             node.release()
-        if node.hooks is not None:
+        if node.hooks is not None and node.hooks.post:
+            outputs = pull_of(node.entry, node.mask).outputs
+            gradients = [self._tensor(g, a) for g, a in zip(gradients, outputs, strict=True)]
             gradients = _run_post_hooks(node, gradients, row)
         for edge, gradient in zip(node.edges, gradients, strict=True):
             if edge is not None and gradient is not None:
                 self._arrive(edge, gradient)
 
-    def _finish_leaf(self, node: AccumulateGrad, gradient: Tensor) -> None:
+    def _pull(self, node: Node, row: list):
+        """Record the pullback of a node as one instruction; return the references to its results.
+
+        Raises:
+            RuntimeError: an earlier ``backward()`` has freed what the node had saved.
+        """
+        entry, home, tape = node.entry, node.home, self.tape
+        if home is not tape or tape.attention:
+            row = self._row(node, row)
+            self._hold()
+            tape = self.tape = _open_tape(node, row)
+            home = node.home
+        if home is tape:
+            pull, refs = pull_of(entry, node.mask), [node.index]
+        elif home is not None:
+            pull = home.pull(node.index)
+            refs = [tape.array(x) for x in home.residuals[node.index]]
+        elif node.needs_nothing_saved():
+            pull, refs = node.pull_without_residuals(), []
+        else:
+            raise RuntimeError(_SECOND_TIME)
+        for cotangent, differentiable in zip(row, entry.differentiable, strict=True):
+            if type(cotangent) is int:
+                refs.append(cotangent)
+            elif cotangent is not None:
+                refs.append(locate(cotangent._cell, tape))
+            elif differentiable:
+                refs.append(ABSENT)
+        first = tape.append(pull, tuple(refs))
+        return [slot << 2 for slot in range(first, tape.slots)]
+
+    def _finish_leaf(self, node: AccumulateGrad, gradient) -> None:
         if node.hooks is not None:
-            (gradient,) = _run_tensor_hooks(node, [gradient])
-        if self.targets is not None and (node, 0) in self.targets:
-            self.targets[node, 0] = gradient
+            self._hold()
+            (gradient,) = _run_tensor_hooks(node, [self._tensor(gradient, node.outputs[0])])
+        if self.targets is not None:
+            if (node, 0) in self.targets:
+                self.targets[node, 0] = self._tensor(gradient, node.outputs[0])
             return
         leaf = node.leaf()
-        if leaf is None or self.targets is not None:
+        if leaf is None:
             return
-        accumulate(leaf, gradient, self.create_graph)
+        if type(gradient) is int and leaf._grad is None:
+            leaf._grad = self._tensor(gradient, leaf._aval)
+        else:
+            accumulate(leaf, self._tensor(gradient, leaf._aval), self.create_graph)
         if node.hooks is not None:
             for hook in list(node.hooks.accumulated.values()):
                 hook(leaf)
@@ -118,82 +196,56 @@ def _leading_to(roots, targets: dict) -> set:
     return needed
 
 
-# apply: (node, cotangent | None per result) -> gradient | None per operand
-def apply(node, row: list, create_graph: bool) -> list:
-    """Return the gradients of a node's operands.
-
-    Raises:
-        RuntimeError: an earlier ``backward()`` has freed what the node had saved.
-    """
-    if not isinstance(node, Node):
-        return node.backward(row, create_graph)
-    entry = node.entry
-    mask = node.mask
-    if node.freed and not node.needs_nothing_saved():
-        raise RuntimeError(_SECOND_TIME)
-    cotangents = [c for c, d in zip(row, entry.differentiable, strict=True) if d]
-    if create_graph:
-        results = _pull_differentiably(node, entry, mask, cotangents)
-    else:
-        results = _pull(node, entry, mask, cotangents)
-    queue = iter(results)
-    return [next(queue) if m else None for m in mask]
+def _addition(aval: Aval) -> Entry:
+    found = _additions.get(aval)
+    if found is None:
+        found = _additions[aval] = infer(OPS["add"], [aval, aval, None], {})
+    return found
 
 
-def _pull(node: Node, entry: Entry, mask, cotangents: list) -> list:
-    """Record the pullback of a node as one instruction."""
-    tape = _tape_for(node, cotangents)
-    if node.tape is tape:
-        pull, head = pull_of(entry, mask), [node.index]
-    elif node.segment is not None:
-        pull, head = node.saved_pull(), [tape.array(x) for x in node.residuals]
-    else:
-        pull, head = node.pull_without_residuals(), []
-    refs = head + [ABSENT if c is None else locate(c._cell, tape) for c in cotangents]
-    return _results(tape, tape.append(pull, tuple(refs)), pull.outputs)
+_additions: dict[Aval, Entry] = {}
 
 
-def _pull_differentiably(node: Node, entry: Entry, mask, cotangents: list) -> list:
-    """Record the pullback of a node as an op of its operands, so that it can be differentiated."""
-    tape = _tape_for(node, cotangents)
-    if node.tape is tape:
-        refs = tape.code[node.index][1]
-    elif node.segment is not None:
-        refs = replay(node.segment, node.index, tape)
-    else:
-        raise RuntimeError(_SECOND_TIME)
-    backward = vjp_entry(entry, mask, tuple(c is None for c in cotangents))
-    refs = [*refs, *(ABSENT if c is None else locate(c._cell, tape) for c in cotangents)]
-    edges = node.edges + tuple(
-        None if c is None or c._node is None else (c._node, c._number) for c in cotangents
-    )
-    made = Node(backward, tape, len(tape.code), edges)
-    tape.nodes.append((made.index, made))
-    return _results(tape, tape.append(backward, tuple(refs)), backward.outputs, made)
-
-
-def _results(tape: Tape, first: int, outputs: tuple, node: Node | None = None) -> list:
-    results = []
-    for i, aval in enumerate(outputs):
-        cell = Storage(aval, tape.device, None, tape, first + i << 2 | SLOT)
-        tape.pending.append(cell)
-        results.append(wrap(cell, aval, node, i))
-    return results
-
-
-def _tape_for(node: Node, cotangents: list) -> Tape:
+def _open_tape(node: Node, row: list) -> Tape:
     """Return the open tape a node's pullback goes on; the node's own, if that is still open."""
-    for c in cotangents:
-        if c is not None:
-            tape = tape_on(c._cell.device)
-            break
-    else:
-        tape = state.tape
+    tape = tape_on(next((c._cell.device for c in row if c is not None), state.tape.device))
     if tape.attention:
         tape = attend(tape)
-    if node.tape is not None and node.tape is not tape:
-        flush(node.tape)  # recorded by another thread
+    if type(node.home) is Tape and node.home is not tape:
+        flush(node.home)  # recorded by another thread
     return tape
+
+
+def _pull_differentiably(node: Node, row: list) -> list:
+    """Record the pullback of a node as an op of its operands, so that it can be differentiated.
+
+    Raises:
+        RuntimeError: as :meth:`Task._pull`.
+    """
+    tape = _open_tape(node, row)
+    if node.home is tape:
+        refs = tape.code[node.index][1]
+    elif node.home is not None:
+        refs = replay(node.home, node.index, tape)
+    else:
+        raise RuntimeError(_SECOND_TIME)
+    cotangents = [c for c, d in zip(row, node.entry.differentiable, strict=True) if d]
+    backward = vjp_entry(node.entry, node.mask, tuple(c is None for c in cotangents))
+    refs = [*refs, *(ABSENT if c is None else locate(c._cell, tape) for c in cotangents)]
+    mask, edges = node.mask, list(node.edges)
+    for i, c in enumerate(cotangents, len(node.entry.inputs)):
+        if c is not None and c._node is not None:
+            mask |= 1 << i
+            edges.append((c._node, c._number))
+    made = Node(backward, tape, len(tape.code), mask, tuple(edges))
+    tape.nodes.append(made)
+    first = tape.append(backward, tuple(refs))
+    results = []
+    for i, aval in enumerate(backward.outputs):
+        cell = Storage(aval, tape.device, None, tape, first + i << 2 | SLOT)
+        tape.pending.append(cell)
+        results.append(wrap(cell, aval, made, i))
+    return results
 
 
 def replay(segment: Segment, index: int, tape: Tape) -> list[int]:

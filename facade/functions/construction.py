@@ -48,12 +48,13 @@ def tensor(
     """
     if isinstance(data, Tensor):
         warnings.warn(
-            "To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone()"
-            " or sourceTensor.detach().clone().requires_grad_(True), rather than "
+            "To copy construct from a tensor, it is recommended to use "
+            "sourceTensor.detach().clone() or "
+            "sourceTensor.detach().clone().requires_grad_(True), rather than "
             "torch.tensor(sourceTensor).",
             stacklevel=2,
         )
-    return _from_data(data, dtype, device).requires_grad_(requires_grad)
+    return from_data(data, dtype, device).requires_grad_(requires_grad)
 
 
 @public(method=False)
@@ -61,7 +62,7 @@ def as_tensor(data: Any, dtype=None, device=None) -> Tensor:
     """Return ``data`` itself if it is a tensor that fits, else a tensor made from it."""
     if isinstance(data, Tensor):
         return data.to(device=device, dtype=dtype)
-    return _from_data(data, dtype, device)
+    return from_data(data, dtype, device)
 
 
 public(as_tensor, name="asarray", method=False)
@@ -87,7 +88,8 @@ def from_dlpack(exporter: Any) -> Tensor:
         return Tensor._from_array(jax.dlpack.from_dlpack(exporter))
 
 
-def _from_data(data: Any, dtype, device) -> Tensor:
+def from_data(data: Any, dtype, device) -> Tensor:
+    """Return a new leaf with the values of ``data``; the arguments of :func:`tensor`."""
     if isinstance(data, Tensor):
         made = data.detach().clone()
         return made.to(device=device, dtype=dtype)
@@ -171,9 +173,7 @@ def _ragged(first: tuple, other: tuple, at: int, depth: int) -> Exception:
         return TypeError("must be real number, not list")
     if not other:
         return TypeError("not a sequence")
-    return ValueError(
-        f"expected sequence of length {first[0]} at dim {depth + 1} (got {other[0]})"
-    )
+    return ValueError(f"expected sequence of length {first[0]} at dim {depth + 1} (got {other[0]})")
 
 
 def _plain(data: Any):

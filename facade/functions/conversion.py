@@ -3,7 +3,7 @@
 from facade import aten, dtypes
 from facade.binding import public
 from facade.devices import CPU, device, resolve
-from facade.functions.construction import place
+from facade.graph import PythonNode
 from facade.recording import wrap
 from facade.storage import transfer
 from facade.tape import state
@@ -62,20 +62,21 @@ def parse_to(*args, **kwargs):
     return (None if where is None else resolve(where)), kind, copy
 
 
+class ToCopyBackward0(PythonNode):
+    """Brings a gradient back to the device that its tensor came from."""
+
+    def __init__(self, source: Tensor) -> None:
+        super().__init__(((source._node, source._number),), (source._aval,))
+        self.source_device = source.device
+
+    def backward(self, cotangents: list, create_graph: bool) -> list:
+        return [_to_device(cotangents[0], self.source_device)]
+
+
 def _to_device(t: Tensor, where: device) -> Tensor:
-    """Copy to another device; the gradient comes back the same way."""
-    return aten_like_copy(t, where)
-
-
-def aten_like_copy(t: Tensor, where: device) -> Tensor:
-    from facade.autograd.transfer import copy_between
-
-    return copy_between(t, where) if t.requires_grad and state.grad else move(t, where)
-
-
-def move(t: Tensor, where: device) -> Tensor:
-    """Return a copy of the values on another device, outside the graph."""
-    return wrap(transfer(t._cell, where), t._aval)
+    """Return a copy on another device; a gradient comes back the same way."""
+    node = ToCopyBackward0(t) if t.requires_grad and state.grad else None
+    return wrap(transfer(t._cell, where), t._aval, node)
 
 
 @public(module=False)
@@ -140,26 +141,14 @@ for _name, _dtype in {
 
 
 @public(module=False)
-def new_tensor(
-    self: Tensor, data, *, dtype=None, device=None, requires_grad: bool = False
-) -> Tensor:
-    """Return a new tensor of ``data``, by default with this one's dtype and device."""
-    from facade.functions.construction import _from_data
-
-    made = _from_data(data, dtype or self.dtype, device or self.device)
-    return made.requires_grad_(requires_grad)
-
-
-@public(module=False)
 def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Write ``src``, broadcast and cast, into this tensor."""
     if not isinstance(src, Tensor):
-        raise TypeError(f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}")
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
+        )
     if src.device is not self.device:
         src = to(src, self.device)
     if src.shape != self.shape:
         src = src.expand(self.shape)
     return self.write(aten.copy(self, src))
-
-
-__all__ = ["move", "parse_to", "place", "to"]
