@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from facade import linalg
 from facade.autograd.grad_mode import no_grad
-from facade.functions import diag, empty_like, randperm, where
+from facade.functions import randperm
+from facade.functions.creation import empty_like
 from facade.random import Generator
 from facade.tensor import Tensor
 
@@ -80,7 +81,8 @@ def eye_(tensor: Tensor) -> Tensor:
     if tensor.ndimension() != 2:
         raise ValueError("Only tensors with 2 dimensions are supported")
     with no_grad():
-        return tensor.zero_().fill_diagonal_(1)
+        tensor.zero_().diagonal().fill_(1)
+    return tensor
 
 
 def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
@@ -95,12 +97,12 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     if out_channels % groups != 0:
         raise ValueError("dim 0 must be divisible by groups")
     per_group = out_channels // groups
+    kept = range(min(per_group, in_channels))
+    outputs = [group * per_group + channel for group in range(groups) for channel in kept]
     centre = [size // 2 for size in kernel]
     with no_grad():
         tensor.zero_()
-        for group in range(groups):
-            for channel in range(min(per_group, in_channels)):
-                tensor[(group * per_group + channel, channel, *centre)] = 1
+        tensor[(outputs, [*kept] * groups, *centre)] = 1
     return tensor
 
 
@@ -220,7 +222,7 @@ def _redraw_outside(tensor, mean, std, a, b, generator) -> Tensor:
     result = tensor.normal_(mean, std, generator=generator)
     while (outside := (result < low) | (result > high)).any():
         again = empty_like(result).normal_(mean, std, generator=generator)
-        result = where(outside, again, result)
+        result = again.where(outside, result)
     return tensor.copy_(result)
 
 
@@ -237,7 +239,7 @@ def _reject_from_uniform(tensor, mean, std, a, b, generator) -> Tensor:
     pending = rejected(result)
     while pending.any():
         candidates = empty_like(tensor).uniform_(a, b, generator=generator)
-        result = where(pending, candidates, result)
+        result = candidates.where(pending, result)
         pending = pending & rejected(candidates)
     return tensor.copy_(result)
 
@@ -256,7 +258,7 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     with no_grad():
         flat = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
         q, r = linalg.qr(flat.t() if rows < columns else flat)
-        q = q * diag(r).sign()  # the sign makes the distribution uniform
+        q = q * r.diag().sign()  # the sign makes the distribution uniform
         return tensor.copy_((q.t() if rows < columns else q).reshape(tensor.shape)).mul_(gain)
 
 
@@ -272,9 +274,9 @@ def sparse_(
     zeros = math.ceil(sparsity * rows)
     with no_grad():
         tensor.normal_(0, std, generator=generator)
-        for column in range(columns):
-            # PyTorch draws the permutation from the default generator, whatever `generator` is.
-            tensor[randperm(rows)[:zeros], column] = 0
+        # PyTorch draws the permutations from the default generator, whatever `generator` is.
+        chosen = [row for _ in range(columns) for row in randperm(rows).tolist()[:zeros]]
+        tensor[chosen, [column for column in range(columns) for _ in range(zeros)]] = 0
     return tensor
 
 
