@@ -68,3 +68,14 @@ def wrap_dims(dims, ndim: int) -> tuple[int, ...]:
         if wrapped.count(d) > 1:
             raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
     return wrapped
+
+
+def no_overload(op: str, args: tuple, kwargs: dict, signatures: tuple[str, ...]) -> TypeError:
+    """``rand() received an invalid combination of arguments - got (str), but expected one of:``."""
+    named = [f"{name}={type_name(value)}" for name, value in reversed(kwargs.items())]
+    got = ", ".join([*map(type_name, args), *named]) + (", " if named and not args else "")
+    expected = "".join(f" * ({signature})\n" for signature in signatures)
+    return TypeError(
+        f"{op}() received an invalid combination of arguments - got ({got}), but expected one of:\n"
+        f"{expected}"
+    )

@@ -112,6 +112,8 @@ class PythonNode:
         freed, sequence, hooks: As in :class:`Node`.
     """
 
+    home = None
+
     def __init__(self, edges: tuple, outputs: tuple) -> None:
         self.edges = edges
         self.outputs = outputs
@@ -153,6 +155,7 @@ class AccumulateGrad:
 
     __slots__ = ("__weakref__", "hooks", "leaf", "metadata")
     sequence = 0  # runs after every other node
+    home = None
     freed = False
     next_functions = ()
     edges = ()

@@ -126,11 +126,11 @@ def lower(code, saved: dict[int, int]):
     """Return the pure function that a tape's code stands for.
 
     Args:
-        code: ``(entry, references)`` per instruction.
+        code: ``(entry, references, edges)`` per instruction.
         saved: Instructions whose pullback is wanted as a result, with their masks.
     """
     masks = dict(saved)
-    for entry, refs in code:
+    for entry, refs, _ in code:
         if type(entry) is Pull:
             masks[refs[0]] = entry.mask
 
@@ -148,7 +148,7 @@ def lower(code, saved: dict[int, int]):
                 return leaves[index]
             return floats[index] if kind == FLOAT else ints[index]
 
-        for i, (entry, refs) in enumerate(code):
+        for i, (entry, refs, _) in enumerate(code):
             if type(entry) is Pull:
                 cotangents = [read(r) for r in refs[1:]]
                 slots.extend(pull_back(entry.forward, pulls[refs[0]], cotangents))

@@ -5,14 +5,16 @@ import itertools
 import warnings
 from collections import Counter
 from sys import getrefcount
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from facade.devices import is_jax_default, jax_device
 from facade.lower import lower, saved_entry
 from facade.ops.registry import Entry
-from facade.tape import Tape
+from facade.tape import Path, Tape
 
 MAX_PROGRAMS = 512
 
@@ -30,6 +32,7 @@ class Program:
             function's results or ``("leaf", i)`` among its leaves. Known once it was traced.
         entries: What later tapes call the saved pullbacks by.
         last_used: Tells the least recently used program.
+        paths: Where it is found.
     """
 
     def __init__(self, tape: Tape, wanted: list[int], saved: dict[int, int], free: list) -> None:
@@ -37,7 +40,9 @@ class Program:
         self.donated = () if saved else _donated(tape, wanted, free)
         self.kept = tuple(i for i in range(count) if i not in set(self.donated))
         self.saved = saved
+        self.floats, self.ints = Numbers(np.float64), Numbers(np.int64)
         self.last_used = 0
+        self.paths: list = []
         self.trees: dict = {}
         self.sources: dict = {}
         self.entries: dict = {}
@@ -65,6 +70,23 @@ class Program:
                     known[id(x)] = ("result", len(results))
                     results.append(x)
             self.sources[index] = [known[id(x)] for x in residuals]
+
+
+class Numbers:
+    """The Python numbers of a program's last run, on the device already if they didn't change."""
+
+    def __init__(self, dtype: type) -> None:
+        self.dtype = dtype
+        self.last: list | None = None
+        self.held: Any = None
+
+    def array(self, numbers: list):
+        """Return the numbers as one array; call it with 64-bit types on."""
+        if numbers != self.last:
+            self.last, self.held = numbers, np.array(numbers, self.dtype)
+        elif type(self.held) is np.ndarray:
+            self.held = jnp.asarray(self.held)
+        return self.held
 
 
 class Segment:
@@ -117,6 +139,7 @@ def flush(tape: Tape, want: tuple = ()) -> None:
                 _execute(tape, want)
             finally:
                 tape.closed = tape.attention = bool(tape.outcome)
+                tape.path = Path()  # after a failure no tape is equal to this one
         _commit(tape)
 
 
@@ -132,18 +155,14 @@ def _execute(tape: Tape, want: tuple) -> None:
     wanted = sorted(cells)
     # as above: nobody but the tape holds the array
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
-    key = (tape.device, *tape.code, *wanted, *free, *((n.index, n.mask) for n in nodes))
-    program = _programs.get(key)
-    if program is None:
-        program = Program(tape, wanted, {n.index: n.mask for n in nodes}, free)
-        _remember(key, program)
+    program = _program(tape, wanted, nodes, free)
     program.last_used = next(_clock)
     leaves = tape.leaves
     donated = [leaves[i] for i in program.donated]
     kept = [leaves[i] for i in program.kept]
-    floats, ints = np.array(tape.floats, np.float64), np.array(tape.ints, np.int64)
     tape.plan = (program, wanted, nodes, want)
     with jax.enable_x64(True), _placement(tape.device):
+        floats, ints = program.floats.array(tape.floats), program.ints.array(tape.ints)
         # One call from C: an interrupt finds either no results or all of them.
         tape.outcome.extend(map(program.run, (donated,), (kept,), (floats,), (ints,)))
 
@@ -186,7 +205,7 @@ def _live_nodes(tape: Tape) -> list:
 
 def _donated(tape: Tape, wanted: list[int], free: list[bool]) -> tuple[int, ...]:
     """Return the leaves that nobody else holds, as far as results can take their buffers over."""
-    avals = [a for entry, _ in tape.code for a in entry.outputs]
+    avals = [a for entry, _, _ in tape.code for a in entry.outputs]
     room = Counter((avals[slot].shape, avals[slot].dtype.numpy) for slot in wanted)
     donated = []
     for i, x in enumerate(tape.leaves):
@@ -196,10 +215,27 @@ def _donated(tape: Tape, wanted: list[int], free: list[bool]) -> tuple[int, ...]
     return tuple(donated)
 
 
-def _remember(key: tuple, program: Program) -> None:
-    _programs[key] = program
-    if len(_programs) > MAX_PROGRAMS:
-        del _programs[min(_programs, key=lambda k: _programs[k].last_used)]
+def _program(tape: Tape, wanted: list[int], nodes, free: list[bool]) -> Program:
+    """Return the program of a tape, found by its path, or else by its code."""
+    saved = tuple([(n.index, n.mask) for n in nodes])
+    short = (tuple(wanted), saved, tuple(free))
+    program = tape.path.programs.get(short)
+    if program is None:
+        key = (tape.device, tuple(tape.code), short)
+        program = _programs.get(key)
+        if program is None:
+            program = _programs[key] = Program(tape, wanted, dict(saved), free)
+            if len(_programs) > MAX_PROGRAMS:
+                _forget(min(_programs, key=lambda k: _programs[k].last_used))
+        tape.path.programs[short] = program
+        program.paths.append(tape.path)
+    return program
+
+
+def _forget(key: tuple) -> None:
+    program = _programs.pop(key)
+    for path in program.paths:
+        path.programs.pop(key[2], None)
 
 
 def _placement(device):
@@ -215,7 +251,8 @@ def program_count() -> int:
 
 def clear() -> None:
     """Forget every program."""
-    _programs.clear()
+    for key in list(_programs):
+        _forget(key)
 
 
 warnings.filterwarnings("ignore", message="Some donated buffers were not usable")

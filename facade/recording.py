@@ -86,7 +86,9 @@ def record_entry(entry: Entry, operands: tuple):
         )
         node = Node(entry, tape, len(tape.code), mask, edges)
         tape.nodes.append(node)
-    first = tape.append(entry, tuple(refs))
+        first = tape.append(entry, tuple(refs), tape.edges(edges))
+    else:
+        first = tape.append(entry, tuple(refs))
     if entry.view is not None:
         return _view_results(entry, operands, tape, first, node)
     if not entry.single:

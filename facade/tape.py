@@ -13,17 +13,54 @@ SLOT, LEAF, FLOAT, INT = range(4)
 ABSENT = -1
 
 MAX_INSTRUCTIONS = 2048  # a longer tape is flushed: compile time grows faster than length
+MAX_PATHS = 200_000  # instructions remembered of all tapes
 MAX_PINNED_BYTES = 256 << 20  # bytes held alive only by a tape before it is flushed
+
+
+class Path:
+    """A place in the tree of all tapes recorded: the instructions from the root to here.
+
+    The tree is built as tapes are recorded, so a tape that repeats an earlier one is known by the
+    identity of its path, and what was found out about it is kept there.
+
+    Attributes:
+        next: Instruction -> the path that it leads to.
+        programs: What :mod:`facade.program` compiled for a tape that ends here.
+        backwards: What :mod:`facade.autograd.engine` recorded for a backward that started here.
+    """
+
+    __slots__ = ("backwards", "next", "programs")
+    count = 0  # of all paths
+
+    def __init__(self) -> None:
+        self.next: dict[tuple, Path] = {}
+        self.programs: dict = {}
+        self.backwards: dict = {}
+        Path.count += 1
+
+
+_roots: dict[device, Path] = {}
+
+
+def _root(d: device) -> Path:
+    """Return where tapes on a device begin; a tree grown too large is forgotten."""
+    if Path.count > MAX_PATHS:
+        _roots.clear()
+        Path.count = 0
+    return _roots.get(d) or _roots.setdefault(d, Path())
 
 
 class Tape:
     """A Wengert list in SSA form: each instruction's results are new numbered slots.
 
     Attributes:
-        code: ``(entry, references)`` per instruction; with the live slots, the program's key.
+        code: ``(entry, references, edges)`` per instruction; edges are its autograd graph, see
+            :meth:`edges`.
+        path: The code so far, as a place in the tree of all tapes.
         slots: How many results the instructions have so far.
         pending: The cells that wait for a slot; they may die or be rebound meanwhile.
         nodes: The autograd nodes of its instructions, in order.
+        sources: Nodes of the graph that are not instructions here: leaves, and what was flushed.
         leaves: Arrays that exist already and that the tape reads.
         floats, ints: Python numbers, operands like others: a new value is not a new program.
     """
@@ -31,15 +68,19 @@ class Tape:
     __slots__ = (
         "__weakref__", "attention", "backward_pending", "bytes_checked", "closed", "code",
         "device", "floats", "ints", "leaf_cells", "leaf_of", "leaves", "lock", "nodes", "outcome",
-        "parameter_written", "pending", "pinned_bytes", "plan", "pure", "slots",
+        "parameter_written", "path", "pending", "pinned_bytes", "plan", "pure", "slots",
+        "source_of", "sources",
     )  # fmt: skip
 
     def __init__(self, device: device, pure: bool = False) -> None:
         self.device = device
-        self.code: list[tuple[Entry, tuple[int, ...]]] = []
+        self.code: list[tuple[Entry, tuple[int, ...], tuple[int, ...]]] = []
+        self.path = _root(device)
         self.slots = 0
         self.pending: list = []
         self.nodes: list = []
+        self.sources: list = []
+        self.source_of: dict = {}
         self.leaves: list = []
         self.leaf_of: dict[int, int] = {}
         self.leaf_cells: list = []
@@ -56,14 +97,33 @@ class Tape:
         self.outcome: list = []  # what its program returned, until the cells have it
         self.lock = threading.RLock()
 
-    def append(self, entry: Entry, refs: tuple[int, ...]) -> int:
+    def append(self, entry, refs: tuple[int, ...], edges: tuple[int, ...] = ()) -> int:
         """Record one instruction; return the number of its first slot."""
         first = self.slots
-        self.code.append((entry, refs))
+        step = (entry, refs, edges)
+        self.code.append(step)
         self.slots = first + len(entry.outputs)
+        path = self.path.next.get(step)
+        if path is None:
+            path = self.path.next[step] = Path()
+        self.path = path
         if first > MAX_INSTRUCTIONS:
             self.attention = True
         return first
+
+    def edges(self, edges) -> tuple[int, ...]:
+        """Return ``(node, result number)`` pairs as numbers that mean the same on equal tapes."""
+        found = []
+        for node, number in edges:
+            if node.home is self:
+                found.append(node.index << 21 | number << 1)
+                continue
+            at = self.source_of.get(node)
+            if at is None:
+                at = self.source_of[node] = len(self.sources)
+                self.sources.append(node)
+            found.append(at << 21 | number << 1 | 1)
+        return tuple(found)
 
     def leaf(self, cell) -> int:
         """Return the reference to an array that exists; the cell remembers it until the flush."""

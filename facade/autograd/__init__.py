@@ -116,14 +116,14 @@ def _edges(roots) -> list[tuple]:
     return [(t._node, t._number) for t in roots]
 
 
-def _cotangents(roots, given) -> list[Tensor]:
+def _cotangents(roots, given) -> list[Tensor | None]:
     given = (None,) * len(roots) if given is None else _tuple(given)
     if len(given) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
     return [_cotangent(i, root, g) for i, (root, g) in enumerate(zip(roots, given, strict=True))]
 
 
-def _cotangent(i: int, root: Tensor, given: Tensor | None) -> Tensor:
+def _cotangent(i: int, root: Tensor, given: Tensor | None) -> Tensor | None:
     if given is None:
         if not root.requires_grad:
             _edges([root])
@@ -133,7 +133,7 @@ def _cotangent(i: int, root: Tensor, given: Tensor | None) -> Tensor:
             raise RuntimeError(
                 f"grad can be implicitly created only for real scalar outputs but got {root.dtype}"
             )
-        return aten.fill(root.detach(), 1.0)
+        return None
     if not isinstance(given, Tensor):
         raise TypeError(f"gradients can be either Tensors or None, but got {type(given).__name__}")
     if given.shape != root.shape:

@@ -3,6 +3,9 @@
 import heapq
 from collections.abc import Sequence
 
+import jax.numpy as jnp
+import numpy as np
+
 from facade import aten
 from facade.avals import Aval
 from facade.graph import AccumulateGrad, Node
@@ -41,23 +44,61 @@ class Task:
         self.heap: list = []
         self.leaves: dict = {}  # AccumulateGrad -> cotangent
         self.tape = state.tape
+        self.recording: Recorded | None = None
 
-    def run(self, roots: Sequence[tuple], cotangents: Sequence[Tensor]) -> None:
-        """Push the cotangents through the graph that ends in ``roots``, ``(node, number)`` each."""
+    def run(self, roots: Sequence[tuple], cotangents: Sequence[Tensor | None]) -> None:
+        """Push the cotangents through the graph that ends in ``roots``, ``(node, number)`` each.
+
+        A root of one element may have the cotangent None, which is 1.
+        """
         if self.targets is not None:
             self.needed = _leading_to(roots, self.targets)
+        elif not self.create_graph and self._repeat(roots, cotangents):
+            return
         was, state.grad = state.grad, self.create_graph
         try:
             for edge, cotangent in zip(roots, cotangents, strict=True):
-                self._arrive(edge, cotangent)
+                self._arrive(edge, self._one(edge) if cotangent is None else cotangent)
             while self.heap:
                 node = heapq.heappop(self.heap)[1]
                 self._run_node(node, self.rows.pop(node))
+            if self.recording is not None:
+                self.recording.finish(self.tape, self.leaves)
             for node, cotangent in self.leaves.items():
                 self._finish_leaf(node, cotangent)
         finally:
             state.grad = was
         self.tape.backward_pending = True
+
+    def _repeat(self, roots, cotangents) -> bool:
+        """Record what the same backward of an equal tape recorded; return whether that was known."""
+        tape = self.tape
+        if tape.attention:
+            return False
+        edges = tape.edges(roots)
+        refs = tuple([None if c is None else locate(c._cell, tape) for c in cotangents])
+        path = tape.path
+        known = path.backwards.get((edges, refs))
+        if known is None or not known.fits(tape):
+            self.recording = Recorded(tape, (edges, refs))
+            return False
+        leaves = known.record(tape, self.keep_graph)
+        was, state.grad = state.grad, False
+        try:
+            for node, ref in leaves:
+                self._finish_leaf(node, ref)
+        finally:
+            state.grad = was
+        tape.backward_pending = True
+        return True
+
+    def _one(self, edge: tuple):
+        """Return the cotangent 1 of a root."""
+        node, number = edge
+        aval = node.outputs[number]
+        if self.recording is not None:
+            return self.tape.append(_constant_one(aval), ()) << 2
+        return wrap(Storage(aval, self.tape.device, np.ones(aval.shape, aval.dtype.numpy)), aval)
 
     def _arrive(self, edge: tuple, cotangent) -> None:
         node, number = edge
@@ -95,6 +136,7 @@ class Task:
 
     def _hold(self) -> None:
         """Turn all references into tensors, since the tape may be flushed now."""
+        self.recording = None
         for node, row in self.rows.items():
             self.rows[node] = self._row(node, row)
         for node, cotangent in self.leaves.items():
@@ -156,6 +198,8 @@ class Task:
                 refs.append(locate(cotangent._cell, tape))
             elif differentiable:
                 refs.append(ABSENT)
+        if self.recording is not None:
+            self.recording.nodes.append(node)
         first = tape.append(pull, tuple(refs))
         return [slot << 2 for slot in range(first, tape.slots)]
 
@@ -179,6 +223,51 @@ class Task:
                 hook(leaf)
 
 
+class Recorded:
+    """What a backward put on the tape, kept at the path where it started.
+
+    The next tape that takes this path, which means the same instructions with the same graph, has
+    its backward recorded in one go.
+
+    Attributes:
+        nodes: The nodes that ran; later their positions in ``tape.nodes``.
+        code, path, slots: What they recorded, and where the tape stands after it.
+        leaves: ``(position in tape.sources, reference to the gradient)``.
+    """
+
+    def __init__(self, tape: Tape, key: tuple) -> None:
+        self.start = len(tape.code)
+        self.begins = tape.path
+        self.key = key
+        self.nodes: list = []
+
+    def finish(self, tape: Tape, leaves: dict) -> None:
+        at = {node: i for i, node in enumerate(tape.nodes)}
+        self.nodes = [at[node] for node in self.nodes]
+        self.code = tape.code[self.start :]
+        self.path, self.slots = tape.path, tape.slots
+        self.leaves = [(tape.source_of[node], ref) for node, ref in leaves.items()]
+        if all(type(ref) is int for _, ref in self.leaves):
+            self.begins.backwards[self.key] = self
+
+    def fits(self, tape: Tape) -> bool:
+        """Return whether nothing on this tape asks for more: hooks, or nodes already freed."""
+        for i in self.nodes:
+            node = tape.nodes[i]
+            if node.home is not tape or node.hooks is not None:
+                return False
+        return all(tape.sources[i].hooks is None for i, _ in self.leaves)
+
+    def record(self, tape: Tape, keep_graph: bool) -> list[tuple]:
+        """Record it; return the leaves with the references to their gradients."""
+        tape.code.extend(self.code)
+        tape.path, tape.slots = self.path, self.slots
+        if not keep_graph:
+            for i in self.nodes:
+                tape.nodes[i].home = None
+        return [(tape.sources[i], ref) for i, ref in self.leaves]
+
+
 def _leading_to(roots, targets: dict) -> set:
     """Return the nodes from which a target is reached."""
     wanted = {node for node, _ in targets}
@@ -196,6 +285,17 @@ def _leading_to(roots, targets: dict) -> set:
     return needed
 
 
+def _constant_one(aval: Aval) -> Entry:
+    found = _ones.get(aval)
+    if found is None:
+
+        def one():
+            return (jnp.ones(aval.shape, aval.dtype.numpy),)
+
+        found = _ones[aval] = Entry("one", one, (), (aval,))
+    return found
+
+
 def _addition(aval: Aval) -> Entry:
     found = _additions.get(aval)
     if found is None:
@@ -203,6 +303,7 @@ def _addition(aval: Aval) -> Entry:
     return found
 
 
+_ones: dict[Aval, Entry] = {}
 _additions: dict[Aval, Entry] = {}
 
 
@@ -239,7 +340,7 @@ def _pull_differentiably(node: Node, row: list) -> list:
             edges.append((c._node, c._number))
     made = Node(backward, tape, len(tape.code), mask, tuple(edges))
     tape.nodes.append(made)
-    first = tape.append(backward, tuple(refs))
+    first = tape.append(backward, tuple(refs), tape.edges(edges))
     results = []
     for i, aval in enumerate(backward.outputs):
         cell = Storage(aval, tape.device, None, tape, first + i << 2 | SLOT)
@@ -257,11 +358,11 @@ def replay(segment: Segment, index: int, tape: Tape) -> list[int]:
     if segment.replayed is None or segment.replayed[0] is not tape:
         segment.replayed = (tape, {})
     places = segment.replayed[1]  # instruction of the segment -> instruction on the tape, and slot
-    owners = [i for i, (entry, _) in enumerate(segment.code) for _ in entry.outputs]
+    owners = [i for i, (entry, _, _) in enumerate(segment.code) for _ in entry.outputs]
     firsts = {owner: slot for slot, owner in reversed(list(enumerate(owners)))}
 
     def sources(i: int):
-        entry, refs = segment.code[i]
+        entry, refs, _ = segment.code[i]
         if type(entry) is Pull:
             yield refs[0]
             refs = refs[1:]
@@ -285,7 +386,7 @@ def replay(segment: Segment, index: int, tape: Tape) -> list[int]:
             needed.add(i)
             stack.extend(sources(i))
     for i in sorted(needed):
-        entry, refs = segment.code[i]
+        entry, refs, _ = segment.code[i]
         if type(entry) is Pull:
             new = (places[refs[0]][0], *map(moved, refs[1:]))
         else:
