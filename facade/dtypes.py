@@ -65,6 +65,14 @@ SCALAR_NAMES = {
     float8_e4m3fn: "Float8_e4m3fn", float8_e5m2: "Float8_e5m2",
 }  # fmt: skip
 
+C_NAMES = {  # what the compiler calls them, which a few messages show
+    bool_: "bool", uint8: "unsigned char", int8: "signed char", int16: "short int", int32: "int",
+    int64: "long int", uint16: "short unsigned int", uint32: "unsigned int",
+    uint64: "long unsigned int", float16: "c10::Half", bfloat16: "c10::BFloat16",
+    float32: "float", float64: "double", complex64: "c10::complex<float>",
+    complex128: "c10::complex<double>",
+}  # fmt: skip
+
 _NAMED = {d.name: d for d in ALL} | ALIASES
 _FROM_NUMPY = {d.numpy: d for d in ALL}
 _REAL = {complex64: float32, complex128: float64}

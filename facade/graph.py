@@ -2,9 +2,10 @@
 
 import itertools
 import weakref
+from collections import OrderedDict
 from typing import Any
 
-from facade.hooks import RemovableHandle
+from facade.hooks import RemovableHandle, add_hook
 from facade.lower import residual_tree, saved_entry
 from facade.ops.registry import Entry
 from facade.tape import Tape
@@ -72,11 +73,11 @@ class Node:
 
     def register_hook(self, hook) -> RemovableHandle:
         """Call ``hook(grad_inputs, grad_outputs)`` after the node has run."""
-        return _register(hooks_of(self).post, hook)
+        return add_hook(hooks_of(self).post, hook)
 
     def register_prehook(self, hook) -> RemovableHandle:
         """Call ``hook(grad_outputs)`` before the node runs."""
-        return _register(hooks_of(self).pre, hook)
+        return add_hook(hooks_of(self).pre, hook)
 
     def name(self) -> str:
         """Return the name PyTorch prints, such as ``AddBackward0``."""
@@ -141,12 +142,6 @@ class PythonNode:
     __repr__ = Node.__repr__
 
 
-def _register(hooks: dict, hook) -> RemovableHandle:
-    handle = RemovableHandle(hooks)
-    hooks[handle.id] = hook
-    return handle
-
-
 class AccumulateGrad:
     """The end of the graph at a leaf: adds what arrives to ``variable.grad``.
 
@@ -176,7 +171,7 @@ class AccumulateGrad:
         return (leaf._aval,) if leaf is not None else (None,)
 
     def name(self) -> str:
-        return "struct torch::autograd::AccumulateGrad"
+        return "torch::autograd::AccumulateGrad"
 
     def __repr__(self) -> str:
         return f"<AccumulateGrad object at {hex(id(self))}>"
@@ -192,11 +187,11 @@ class Hooks:
     """
 
     def __init__(self) -> None:
-        self.tensor: dict[int, dict] = {}
+        self.tensor: dict[int, OrderedDict] = {}
         self.retain: dict = {}
-        self.pre: dict = {}
-        self.post: dict = {}
-        self.accumulated: dict = {}
+        self.pre: OrderedDict = OrderedDict()
+        self.post: OrderedDict = OrderedDict()
+        self.accumulated: OrderedDict = OrderedDict()
 
 
 def hooks_of(node) -> Hooks:

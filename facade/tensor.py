@@ -2,6 +2,7 @@
 
 import copy
 import weakref
+from collections import OrderedDict
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from facade import dtypes, printing, recording
 from facade.avals import aval
 from facade.devices import CPU, META, device
 from facade.graph import AccumulateGrad, hooks_of
-from facade.hooks import RemovableHandle
+from facade.hooks import RemovableHandle, add_hook
 from facade.recording import TensorBase, record_entry, refresh, wrap
 from facade.size import Size
 from facade.storage import Storage, View, locate, settle
@@ -175,7 +176,7 @@ class Tensor(TensorBase):
         d = self._aval.dtype
         if requires_grad and not (d.is_floating_point or d.is_complex):
             raise RuntimeError(
-                "only Tensors of floating point and complex dtype can require gradients"
+                "only Tensors of floating point dtype can require gradients"
             )
         if not requires_grad:
             self._node = None
@@ -218,16 +219,27 @@ class Tensor(TensorBase):
         if not isinstance(value, Tensor):
             raise TypeError(
                 "assigned grad expected to be a Tensor or None but got grad of type "
-                f"'{type(value).__name__}'"
+                f"{type(value).__name__}"
             )
         if value is self:
             raise RuntimeError("can't assign Variable as its own grad")
         if value.dtype is not self.dtype:
-            raise RuntimeError("assigned grad has data of a different type")
+            raise RuntimeError(
+                f"attempting to assign a gradient with dtype '{dtypes.C_NAMES[value.dtype]}' to a "
+                f"tensor with grad_dtype '{dtypes.SCALAR_NAMES[self.dtype]}'. The gradient must "
+                "match the tensor's grad_dtype (defaults to the tensor's dtype). You can set the "
+                "tensor's grad_dtype attribute with a specific dtype, or None to allow any dtype. "
+                "Set grad_dtype with caution. Diverging the dtypes of a tensor and its gradient "
+                "may break downstream systems that assume they match."
+            )
         if value.device is not self.device:
             raise RuntimeError("assigned grad has data located on a different device")
         if value.shape != self.shape:
-            raise RuntimeError("assigned grad has data of a different size")
+            raise RuntimeError(
+                f"attempting to assign a gradient of size '{list(value.shape)}' to a tensor of "
+                f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor are "
+                "the same size"
+            )
 
     @property
     def retains_grad(self) -> bool:
@@ -256,10 +268,7 @@ class Tensor(TensorBase):
         node = self._fresh_node()
         if node is None:
             raise RuntimeError("cannot register a hook on a tensor that doesn't require gradient")
-        hooks = hooks_of(node).tensor.setdefault(self._number, {})
-        handle = RemovableHandle(hooks)
-        hooks[handle.id] = hook
-        return handle
+        return add_hook(hooks_of(node).tensor.setdefault(self._number, OrderedDict()), hook)
 
     def register_post_accumulate_grad_hook(self, hook) -> RemovableHandle:
         """Call ``hook(self)`` after a leaf's gradient was accumulated.
@@ -274,10 +283,7 @@ class Tensor(TensorBase):
             raise RuntimeError(
                 "post accumulate grad hooks cannot be registered on non-leaf tensors"
             )
-        hooks = hooks_of(node).accumulated
-        handle = RemovableHandle(hooks)
-        hooks[handle.id] = hook
-        return handle
+        return add_hook(hooks_of(node).accumulated, hook)
 
     # ---- aliases --------------------------------------------------------------------------
 
@@ -516,7 +522,7 @@ class Tensor(TensorBase):
             default_dtype=dtypes.get_default_dtype().name,
             device=str(self.device),
             requires_grad=self.requires_grad,
-            grad_fn_name=node and type(node).__name__ if not hasattr(node, "name") else node.name(),
+            grad_fn_name=node and node.name(),
             tensor_contents=tensor_contents,
         )
 

@@ -80,10 +80,10 @@ def grad(
     if retain_graph is None:
         retain_graph = create_graph
     found = _run_to(roots, _cotangents(roots, grad_outputs), wanted, retain_graph, create_graph)
-    if not allow_unused and any(g is None for g in found):
+    if not allow_unused and None in found:
         raise RuntimeError(
-            "One of the differentiated Tensors appears to not have been used in the graph. "
-            "Set allow_unused=True if this is the desired behavior."
+            f"The differentiated Tensor at index {found.index(None)} appears to not have been used "
+            "in the graph. Set allow_unused=True if this is the desired behavior."
         )
     if materialize_grads:
         found = [
