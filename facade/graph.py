@@ -80,8 +80,9 @@ class Node:
         return add_hook(hooks_of(self).pre, hook)
 
     def name(self) -> str:
-        """Return the name PyTorch prints, such as ``AddBackward0``."""
-        return self.entry.grad_name
+        """Return PyTorch's name of it, such as ``AddBackward0``."""
+        name = self.entry.grad_name
+        return f"torch::autograd::{name}" if name in _WRITTEN_BY_HAND else name
 
     @property
     def next_functions(self) -> tuple:
@@ -101,7 +102,20 @@ class Node:
         return self.metadata_
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {hex(id(self))}>"
+        return f"<{type(self).__name__} object at {hex(id(self))}>"
+
+
+_WRITTEN_BY_HAND = ("CopySlices", "CopyBackwards")  # in PyTorch's C++, so with their namespace
+_node_types: dict[str, type[Node]] = {}
+
+
+def node_type(entry: Entry) -> type[Node]:
+    """Return the class of an entry's nodes: its name is what ``grad_fn`` prints."""
+    name = entry.grad_name
+    if name not in _node_types:
+        _node_types[name] = type(name, (Node,), {"__slots__": ()})
+    entry.node_type = _node_types[name]
+    return _node_types[name]
 
 
 class PythonNode:

@@ -1,6 +1,6 @@
 """Record an op on the tape: the look-up of its result, its references, its autograd node."""
 
-from facade.graph import Node
+from facade.graph import node_type
 from facade.ops.registry import Entry, Kind, OpSpec, bad_argument, infer, infer_function
 from facade.size import Size
 from facade.storage import OtherDevice, Storage, View, attend, locate, transfer
@@ -84,7 +84,8 @@ def record_entry(entry: Entry, operands: tuple):
         edges = tuple(
             [(x._node, x._number) for x in operands if isinstance(x, TensorBase) and x._node]
         )
-        node = Node(entry, tape, len(tape.code), mask, edges)
+        kind = entry.node_type or node_type(entry)
+        node = kind(entry, tape, len(tape.code), mask, edges)
         tape.nodes.append(node)
         first = tape.append(entry, tuple(refs), tape.edges(edges))
     else:

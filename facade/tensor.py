@@ -522,7 +522,7 @@ class Tensor(TensorBase):
             default_dtype=dtypes.get_default_dtype().name,
             device=str(self.device),
             requires_grad=self.requires_grad,
-            grad_fn_name=node and node.name(),
+            grad_fn_name=node and type(node).__name__,
             tensor_contents=tensor_contents,
         )
 

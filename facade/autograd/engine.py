@@ -8,7 +8,7 @@ import numpy as np
 
 from facade import aten
 from facade.avals import Aval
-from facade.graph import AccumulateGrad, Node
+from facade.graph import AccumulateGrad, Node, node_type
 from facade.lower import Pull, pull_of, vjp_entry
 from facade.ops.registry import OPS, Entry, infer
 from facade.program import Segment, flush
@@ -143,7 +143,7 @@ class Task:
             self.leaves[node] = self._tensor(cotangent, node.outputs[0])
 
     def _run_node(self, node, row: list) -> None:
-        if node.hooks is not None or self.create_graph or type(node) is not Node:
+        if node.hooks is not None or self.create_graph or not isinstance(node, Node):
             row = self._row(node, row)
             self._hold()
             if node.hooks is not None:
@@ -154,7 +154,7 @@ class Task:
                     self.targets[node, number] = self._tensor(cotangent, node.outputs[number])
             if node not in self.needed:
                 return
-        if type(node) is not Node:
+        if not isinstance(node, Node):
             gradients = node.backward(row, self.create_graph)
         elif self.create_graph:
             gradients = _pull_differentiably(node, row)
@@ -338,7 +338,7 @@ def _pull_differentiably(node: Node, row: list) -> list:
         if c is not None and c._node is not None:
             mask |= 1 << i
             edges.append((c._node, c._number))
-    made = Node(backward, tape, len(tape.code), mask, tuple(edges))
+    made = node_type(backward)(backward, tape, len(tape.code), mask, tuple(edges))
     tape.nodes.append(made)
     first = tape.append(backward, tuple(refs), tape.edges(edges))
     results = []

@@ -159,12 +159,13 @@ class Entry:
         tracks: Whether any result can.
         view: The declaration, if the results are views of the first operand.
         static: The static arguments by name.
+        node_type: The class of its autograd nodes, made on first use.
         cache: What lowering derives from this entry (its pullbacks).
     """
 
     __slots__ = (
-        "cache", "differentiable", "fn", "grad_name", "inputs", "name", "outputs", "single",
-        "static", "tracks", "view",
+        "cache", "differentiable", "fn", "grad_name", "inputs", "name", "node_type", "outputs",
+        "single", "static", "tracks", "view",
     )  # fmt: skip
 
     def __init__(
@@ -177,6 +178,7 @@ class Entry:
         self.outputs = outputs
         self.single = single
         self.grad_name = grad_name
+        self.node_type: Any = None
         self.view = view
         self.static = static or {}
         self.cache: dict = {}
