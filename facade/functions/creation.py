@@ -32,8 +32,11 @@ _OPTIONS = [
 def creation(function):
     """Give ``function``, which takes a dtype and a device, the options of all creation functions.
 
-    Layout and pinning are accepted and mean nothing: there is one layout here.
+    Layout and pinning are accepted and mean nothing: there is one layout here. A function whose
+    values depend on the order of memory takes the memory format itself.
     """
+    parameters = inspect.signature(function).parameters.values()
+    formats = any(p.name == "memory_format" for p in parameters)
 
     @functools.wraps(function)
     def create(
@@ -41,6 +44,8 @@ def creation(function):
         memory_format=None, **own,
     ):  # fmt: skip
         dtype = _dtype(function.__name__, dtype)
+        if formats:
+            own["memory_format"] = memory_format
         made = function(*args, dtype=dtype, device=device, **own)
         if memory_format not in (None, preserve_format):
             made = made.contiguous(memory_format=memory_format)
@@ -52,10 +57,7 @@ def creation(function):
             )
         return made.requires_grad_()
 
-    own = [
-        p for p in inspect.signature(function).parameters.values()
-        if p.name not in ("dtype", "device")
-    ]  # fmt: skip
+    own = [p for p in parameters if p.name not in ("dtype", "device", "memory_format")]
     create.__signature__ = inspect.Signature([*own, *_OPTIONS])  # type: ignore[attr-defined]
     return create
 
@@ -75,6 +77,14 @@ def size_of(name: str, args: tuple, size=None) -> tuple[int, ...]:
         TypeError: something in it is no whole number.
         RuntimeError: a size is negative.
     """
+    found = whole_numbers(name, args, size)
+    if any(s < 0 for s in found):
+        raise RuntimeError(f"{name}: Dimension size must be non-negative.")
+    return found
+
+
+def whole_numbers(name: str, args: tuple, size=None) -> tuple[int, ...]:
+    """Return what :func:`size_of` does, whatever the sign."""
     if size is None and not args:
         raise TypeError(f'{name}() missing 1 required positional arguments: "size"')
     given = args if size is None else size
@@ -88,10 +98,7 @@ def size_of(name: str, args: tuple, size=None) -> tuple[int, ...]:
                 f"{name}(): argument 'size' failed to unpack the object at pos {position} with "
                 f'error "type must be tuple of ints,but got {type(item).__name__}"'
             )
-    found = tuple(map(operator.index, given))
-    if any(s < 0 for s in found):
-        raise RuntimeError(f"{name}: Dimension size must be non-negative.")
-    return found
+    return tuple(map(operator.index, given))
 
 
 _C_TYPES = {

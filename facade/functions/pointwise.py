@@ -89,6 +89,15 @@ def positive(input: Tensor) -> Tensor:
 public(positive, name="__pos__", module=False)
 
 
+@public(module=False, name="__invert__")
+def _invert(self: Tensor) -> Tensor:
+    if self.is_floating_point() or self.is_complex():
+        raise TypeError(
+            "~ (operator.invert) is only implemented on integer and Boolean-type tensors"
+        )
+    return aten.bitwise_not(self)
+
+
 @public(method=False, out=True)
 def polygamma(n: int, input: Tensor) -> Tensor:
     """Return the ``n``-th derivative of ``digamma``."""

@@ -27,11 +27,13 @@ def unique(
         and how often each occurs.
     """
     values = input.detach().numpy()
+    rows = values if dim is None else np.moveaxis(values, dim, 0)
     distinct, inverse, counts = np.unique(
-        values, return_inverse=True, return_counts=True, axis=dim, equal_nan=False
-    )
+        rows, return_inverse=True, return_counts=True, axis=None if dim is None else 0,
+        equal_nan=False,
+    )  # fmt: skip
     inverse = inverse.reshape(values.shape if dim is None else -1)
-    return _chosen(input, distinct, inverse if return_inverse else None, counts, return_counts)
+    return _chosen(input, distinct, dim, return_inverse, inverse, return_counts, counts)
 
 
 @public
@@ -50,14 +52,16 @@ def unique_consecutive(
     begins[1:] = (flat[1:] != flat[:-1]).any(1)
     starts = np.flatnonzero(begins)
     counts = np.diff(starts, append=len(rows))
-    kept = rows[starts].reshape(-1) if dim is None else np.moveaxis(rows[starts], 0, dim)
+    kept = rows[starts].reshape(-1) if dim is None else rows[starts]
     inverse = (np.cumsum(begins) - 1).reshape(values.shape if dim is None else -1)
-    return _chosen(input, kept, inverse if return_inverse else None, counts, return_counts)
+    return _chosen(input, kept, dim, return_inverse, inverse, return_counts, counts)
 
 
-def _chosen(input: Tensor, values, inverse, counts, return_counts: bool):
-    results = [_back(values, input)]
-    if inverse is not None:
+def _chosen(input, values, dim, return_inverse, inverse, return_counts, counts):
+    """Return the values, their dimension back at ``dim``, and what else was asked for."""
+    distinct = _back(values, input)
+    results = [distinct if dim is None else distinct.movedim(0, dim)]
+    if return_inverse:
         results.append(_back(inverse.astype(np.int64), input))
     if return_counts:
         results.append(_back(counts.astype(np.int64), input))

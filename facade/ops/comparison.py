@@ -115,7 +115,7 @@ for _name, _function, _operator, _kernel in (
     )  # fmt: skip
 
 _declare_test(
-    "bitwise_not", jnp.bitwise_not, "with its bits turned over", operator="invert",
+    "bitwise_not", jnp.bitwise_not, "with its bits turned over",
     check=refuse(
         "bitwise_not", floating=kernel("bitwise_not_cpu"), complex=kernel("bitwise_not_cpu")
     ),

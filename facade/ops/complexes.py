@@ -48,7 +48,10 @@ def polar(abs: Array, angle: Array):
 @op(promotes=Promote.FLOAT, out=True, check=refuse("angle"))
 def angle(input: Array):
     """Return the angle in radians; of a real number 0 or pi."""
-    return jnp.angle(input) + (0 if jnp.iscomplexobj(input) else 0 * input)
+    if jnp.iscomplexobj(input):
+        return jnp.angle(input)
+    turned = jnp.where(input < 0, jnp.pi, jnp.zeros_like(input))
+    return jnp.where(input == input, turned, jnp.nan)
 
 
 @op(public="", promotes=Promote.SAME)

@@ -260,6 +260,22 @@ def pow_scalar(input: Array, exponent: float):
     return jnp.power(input, jnp.asarray(exponent, input.dtype))
 
 
+@jax.custom_jvp
+def _power(x, y):
+    return jnp.power(x, y)
+
+
+@_power.defjvp
+def _power_jvp(primals, tangents):
+    # at 0 JAX's derivative is nan where PyTorch's is 0
+    (x, y), (x_tangent, y_tangent) = primals, tangents
+    result = _power(x, y)
+    flat, zero = y == 0, (x == 0) & (y >= 0)
+    slope = jnp.where(flat, 0, y * _power(x, jnp.where(flat, 1, y) - 1))
+    growth = jnp.where(zero, 0, result * jnp.log(jnp.where(zero, 1, x)))
+    return result, x_tangent * slope + y_tangent * growth
+
+
 def _pow_name(input):
     return "PowBackward2" if isinstance(input, type) else "PowBackward1"
 
@@ -267,6 +283,8 @@ def _pow_name(input):
 @op(public="", promotes=Promote.SAME, grad_name=_pow_name, check=refuse(bool=kernel("pow")))
 def pow(input: Array, exponent: Array):
     """Return ``input ** exponent``."""
+    if jnp.issubdtype(input.dtype, jnp.floating):
+        return _power(*jnp.broadcast_arrays(input, exponent))
     if not jnp.issubdtype(input.dtype, jnp.signedinteger):
         return jnp.power(input, exponent)
     # one over a whole number is whole for 1 and -1 alone
@@ -283,16 +301,37 @@ def _no_integers(name: str):
     return refuse(name, bool=error, integer=error, complex=error)
 
 
+_atan2 = jax.custom_jvp(jnp.arctan2)
+
+
+@_atan2.defjvp
+def _atan2_jvp(primals, tangents):
+    (y, x), (y_tangent, x_tangent) = primals, tangents
+    squares = x * x + y * y
+    share = jnp.where(squares == 0, 0, 1 / jnp.where(squares == 0, 1, squares))
+    return _atan2(y, x), (y_tangent * x - x_tangent * y) * share
+
+
 @op(check=refuse("atan2", complex=kernel("atan2_cpu")), aliases=("arctan2",), **_FLOAT)
 def atan2(input: Array, other: Array):
     """Return the angle of the point (other, input)."""
-    return jnp.arctan2(input, other)
+    return _atan2(*jnp.broadcast_arrays(input, other))
+
+
+_hypot = jax.custom_jvp(jnp.hypot)
+
+
+@_hypot.defjvp
+def _hypot_jvp(primals, tangents):
+    (x, y), (x_tangent, y_tangent) = primals, tangents
+    length = _hypot(x, y)
+    return length, x_tangent * (x / length) + y_tangent * (y / length)
 
 
 @op(check=_no_integers("hypot"), **_SAME)
 def hypot(input: Array, other: Array):
     """Return ``sqrt(input**2 + other**2)`` without overflow."""
-    return jnp.hypot(input, other)
+    return _hypot(*jnp.broadcast_arrays(input, other))
 
 
 @op(

@@ -12,6 +12,7 @@ from facade.dtypes import SCALAR_NAMES, dtype
 from facade.errors import wrap_dim, wrap_dims
 from facade.ops.declare import kernel, refuse, refuse_dtype
 from facade.ops.registry import Array, Promote, op
+from facade.ops.unary import absolute
 
 
 def _axes(dim, ndim: int) -> tuple[int, ...]:
@@ -366,7 +367,7 @@ def logsumexp(input: Array, dim: int | tuple, keepdim: bool = False):
 
 def p_norm(x, p: float, axes: tuple[int, ...], keepdim: bool):
     """Return the ``p``-norm over ``axes``; its gradient at 0 is 0."""
-    size = jnp.abs(x)
+    size = absolute(x)
     if p == 0:
         return jnp.sum(size != 0, axes, keepdims=keepdim).astype(size.dtype)
     if p == 1:

@@ -1,6 +1,7 @@
 """Ops that choose between elements: bounds, the greater, the lesser, ``where``."""
 
 import jax.numpy as jnp
+from jax.lax import stop_gradient
 
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, bool_, uint8
@@ -14,11 +15,16 @@ _FUNCTION = {"promotes": Promote.SAME, "out": True}  # PyTorch has no in-place f
 
 
 def _at_least(input, bound):
-    return jnp.where((input < bound) | (bound != bound), bound, input)
+    return _bounded(input, bound, input >= bound)
 
 
 def _at_most(input, bound):
-    return jnp.where((input > bound) | (bound != bound), bound, input)
+    return _bounded(input, bound, input <= bound)
+
+
+def _bounded(input, bound, within):
+    """Return ``input`` where it is within, else ``bound``; nan wins, without a gradient."""
+    return jnp.where(within, input, jnp.where(input != input, stop_gradient(input), bound))
 
 
 def _check_clamp(input, min, max) -> None:
@@ -33,6 +39,11 @@ def _check_clamp(input, min, max) -> None:
             "Tensor out = None)\n * (Tensor input, Number min = None, Number max = None, *, "
             "Tensor out = None)\n"
         )
+    if complex in bounds and input.dtype.is_floating_point:
+        raise RuntimeError("value cannot be converted to type double without overflow")
+    if input.dtype is bool_ and set(bounds) == {bool}:
+        which = "_min" if max is None else "_max" if min is None else ""
+        raise NotImplementedError(f"\"clamp{which}_scalar_cpu\" not implemented for 'Bool'")
     unsupported = NotImplementedError, "clamp is not supported for complex types"
     refuse(complex=unsupported)(**{str(i): a for i, a in enumerate((input, *bounds))})
 

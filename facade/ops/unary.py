@@ -18,13 +18,24 @@ def _sinc(x):
     return jnp.where(zero, 1, jnp.sin(y) / y)
 
 
+@jax.custom_jvp
 def _i0(x):
-    return jnp.exp(jnp.abs(x)) * special.i0e(x)
+    return special.i0(x)
 
 
+_i0.defjvps(lambda t, result, x: t * special.i1(x))
+
+
+@jax.custom_jvp
 def _digamma(x):
     # at 0 the sign of zero tells the side
     return jnp.where(x == 0, jnp.copysign(jnp.inf, -x), special.digamma(x))
+
+
+_digamma.defjvps(lambda t, result, x: t * jnp.where(x == 0, jnp.inf, special.polygamma(1, x)))
+
+_lgamma = jax.custom_jvp(jax.lax.lgamma)
+_lgamma.defjvps(lambda t, result, x: t * _digamma(x))
 
 
 _FLOAT = {
@@ -68,7 +79,7 @@ _REAL = {
     "erf": (special.erf, "the error function", "erf_vml_cpu"),
     "erfc": (special.erfc, "one less the error function", "erfc_vml_cpu"),
     "erfinv": (special.erfinv, "the inverse error function", "erfinv_vml_cpu"),
-    "lgamma": (jax.lax.lgamma, "the logarithm of the absolute gamma function", "lgamma_vml_cpu"),
+    "lgamma": (_lgamma, "the logarithm of the absolute gamma function", "lgamma_vml_cpu"),
     "digamma": (_digamma, "the derivative of lgamma", "digamma"),
     "i0": (_i0, "the modified Bessel function of order 0", "i0_vml_cpu"),
 }
@@ -91,7 +102,7 @@ def logit(input: Array, eps: Scalar | None = None):
     """Return ``log(x / (1 - x))``, x first moved into ``[eps, 1 - eps]``."""
     if eps is not None:
         input = jnp.where(input < eps, eps, jnp.where(input > 1 - eps, 1 - eps, input))
-    return jnp.log(input / (1 - input))
+    return jnp.log(input) - jnp.log1p(-input)
 
 
 def _check_polygamma(input, n) -> None:
@@ -108,7 +119,7 @@ def polygamma(input: Array, n: int):
 @op(promotes=Promote.FLOAT, inplace=True)
 def mvlgamma(input: Array, p: int):
     """Return the multivariate ``lgamma`` in ``p`` dimensions."""
-    terms = sum(jax.lax.lgamma(input - i / 2) for i in range(p))
+    terms = sum(_lgamma(input - i / 2) for i in range(p))
     return terms + p * (p - 1) / 4 * log(pi)
 
 
@@ -132,6 +143,19 @@ def _sign(x):
     if x.dtype == bool:
         return x
     return jnp.where(x != x, jnp.zeros_like(x), jnp.sign(x))
+
+
+@jax.custom_jvp
+def _distance(x):
+    return jnp.abs(x)
+
+
+_distance.defjvps(lambda t, result, x: t * _sign(x))
+
+
+def absolute(x):
+    """Return the size of each element; the derivative at 0 is 0, where JAX's is 1."""
+    return jnp.abs(x) if jnp.iscomplexobj(x) else _distance(x)
 
 
 def _sgn(x):
@@ -163,7 +187,7 @@ declare_unary(
     check=refuse("neg", bool=_NEGATE_BOOL), operator="neg", aliases=("negative",),
 )  # fmt: skip
 declare_unary(
-    "abs", jnp.abs, "Return the absolute value of each element.",
+    "abs", absolute, "Return the absolute value of each element.",
     check=refuse("abs", bool=kernel("abs_cpu")), operator="abs", aliases=("absolute",),
 )  # fmt: skip
 declare_unary(
