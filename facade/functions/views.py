@@ -64,11 +64,11 @@ def reshape(input: Tensor, *shape, **named) -> Tensor:
     """Return the elements in another size: a view where strides allow it, else a copy."""
     wanted = sizes(shape, named.get("shape"))
     known = input._aval
-    if known.contiguous or view_strides(
-        known.shape, known.strides, resolve_size(wanted, known.numel)
-    ):
+    if known.contiguous:
         return aten.view(input, wanted)
-    return aten.reshape_copy(input, wanted)
+    if view_strides(known.shape, known.strides, resolve_size(wanted, known.numel)) is None:
+        return aten.reshape_copy(input, wanted)
+    return aten._reshape_alias(input, wanted)
 
 
 @public(module=False)

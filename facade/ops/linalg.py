@@ -1,6 +1,7 @@
 """Ops of the matmul family."""
 
 import math
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -28,18 +29,15 @@ def get_float32_matmul_precision() -> str:
 
 
 def set_float32_matmul_precision(precision: str) -> None:
-    """Choose how exact float32 matrix products are; the default is full float32.
-
-    Raises:
-        RuntimeError: there is no such precision.
-    """
+    """Choose how exact float32 matrix products are; the default is full float32."""
     global _precision
     if precision not in _PRECISIONS:
-        raise RuntimeError(
-            f"Invalid float32 matmul precision '{precision}'. "
-            "Valid options are: 'highest', 'high', 'medium'."
+        warnings.warn(
+            f"{precision} is not one of 'highest', 'high', or 'medium'; the current "
+            "setFloat32MatmulPrecision call has no effect.",
+            stacklevel=3,
         )
-    if precision != _precision:
+    elif precision != _precision:
         _precision = precision
         for spec in OPS.values():
             spec.memo.clear()  # signatures inferred anew are new programs

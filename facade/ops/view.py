@@ -113,6 +113,11 @@ def view(input: Raw, size: tuple) -> jax.Array:
     return input.reshape(resolve_size(size, input.size))
 
 
+# PyTorch's name for the view that `reshape` gives of a tensor that isn't contiguous
+op(view, name="_reshape_alias", public="", check=_check_view, geometry=_view_geometry,
+   write=_reshape_back)  # fmt: skip
+
+
 @op(public="", geometry=lambda shape, strides, offset: (shape, strides, offset),
     write=lambda base, value: value)  # fmt: skip
 def alias(input: Raw) -> jax.Array:
