@@ -1,10 +1,11 @@
 """SGD: stochastic gradient descent with momentum."""
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import optax
 
 from facade.optim.optimizer import ParamsT
+from facade.optim.options import check_fused, is_nonzero
 from facade.optim.update import Recipe, TransformOptimizer
 from facade.tensor import Tensor
 
@@ -23,6 +24,14 @@ class SGD(TransformOptimizer):
         foreach, fused: Accepted; an update is always one instruction.
         differentiable: Records the update for ``backward()``.
     """
+
+    later_options: ClassVar[dict[str, Any]] = {
+        "nesterov": False,
+        "maximize": False,
+        "foreach": None,
+        "differentiable": False,
+        "fused": False,
+    }
 
     def __init__(
         self,
@@ -60,27 +69,16 @@ class SGD(TransformOptimizer):
             "fused": fused,
         }
         super().__init__(params, defaults)
-        if fused and differentiable:
-            raise RuntimeError("`fused` does not support `differentiable`")
-        if fused and foreach:
-            raise RuntimeError("`fused` and `foreach` cannot be `True` together.")
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name in ("nesterov", "maximize", "differentiable", "fused"):
-                group.setdefault(name, False)
-            group.setdefault("foreach", None)
+        check_fused(fused, foreach, differentiable)
 
     def recipe(self, group: dict[str, Any]) -> Recipe:
         moves = group["momentum"] != 0
-        decay = group["weight_decay"]
         return Recipe(
             _sgd,
             (("momentum_buffer", "buffer"),) if moves else (),
             {name: group[name] for name in ("lr", "momentum", "dampening", "weight_decay")},
             (
-                ("decays", isinstance(decay, Tensor) or decay != 0),
+                ("decays", is_nonzero(group["weight_decay"])),
                 ("moves", moves),
                 ("nesterov", group["nesterov"]),
                 ("maximize", group["maximize"]),

@@ -1,7 +1,7 @@
 """Record one update of a parameter group: an optax transformation as one instruction."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -11,8 +11,8 @@ from jax.extend.core import jaxpr_as_fun
 
 from facade.autograd.grad_mode import enable_grad, set_grad_enabled
 from facade.avals import aval
-from facade.devices import CPU
-from facade.dtypes import float32
+from facade.devices import CPU, device
+from facade.dtypes import float32, float64, get_default_dtype
 from facade.optim.optimizer import Optimizer
 from facade.recording import record_function, record_update, wrap
 from facade.storage import Storage
@@ -29,9 +29,21 @@ class TransformOptimizer(Optimizer):
     Attributes:
         counts: Whether ``state[p]["step"]`` counts a parameter's steps. The count stays on the
             host; the transformation finds it as ``count`` in its state.
+        later_options: Options that checkpoints of older versions don't have.
     """
 
     counts = False
+    later_options: ClassVar[dict[str, Any]] = {}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        for group in self.param_groups:
+            for name, value in self.later_options.items():
+                group.setdefault(name, value)
+            for p in group["params"]:
+                kept = self.state.get(p, {})
+                if self.counts and not isinstance(kept.get("step", None), Tensor | None):
+                    kept["step"] = host_scalar(float(kept["step"]), _step_device(p, group))
 
     def recipe(self, group: dict[str, Any]) -> "Recipe":
         """Return the update rule with a group's options."""
@@ -51,16 +63,24 @@ class TransformOptimizer(Optimizer):
             for group in self.param_groups:
                 params = [p for p in group["params"] if p.grad is not None]
                 if params:
-                    self._update(params, self.recipe(group))
+                    self._update(params, group)
         return loss
 
-    def _update(self, params: list[Tensor], recipe: "Recipe") -> None:
+    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        recipe = self.recipe(group)
+        if self.counts:
+            self._begin_counts(params, group)
         for batch, count in self._batches(params):
             # an optimizer that keeps nothing leaves no empty entries
             states = [self.state[p] for p in batch] if self.counts or recipe.fields else []
             recipe.record(batch, states, count)
             if self.counts:
                 _count_step(states, count + 1)
+
+    def _begin_counts(self, params: list[Tensor], group: dict[str, Any]) -> None:
+        for p in params:
+            if "step" not in self.state[p]:
+                self.state[p]["step"] = host_scalar(0.0, _step_device(p, group))
 
     def _batches(self, params: list[Tensor]) -> Iterator[tuple[list[Tensor], int]]:
         """Yield the parameters that one instruction updates, with the steps they have taken.
@@ -72,7 +92,7 @@ class TransformOptimizer(Optimizer):
         batches: dict = {}
         known: dict[int, int] = {}
         for i, p in enumerate(params):
-            count = _steps_taken(self.state[p], known) if self.counts else 0
+            count = _steps_taken(self.state[p]["step"], known) if self.counts else 0
             key = (p._cell.device, count, i if alone else None)
             batches.setdefault(key, []).append(p)
         for (_, count, _), batch in batches.items():
@@ -88,15 +108,24 @@ class Recipe:
             missing entry begins as the transformation's ``init`` says.
         numbers: What may change from step to step: numbers or 1-element tensors.
         options: What the program depends on, hashable.
+        scalars: Those among ``fields`` that are one number per parameter.
     """
 
-    __slots__ = ("fields", "numbers", "options", "rule")
+    __slots__ = ("fields", "numbers", "options", "rule", "scalars")
 
-    def __init__(self, rule: Callable, fields: tuple, numbers: dict, options: tuple = ()) -> None:
+    def __init__(
+        self,
+        rule: Callable,
+        fields: tuple,
+        numbers: dict,
+        options: tuple = (),
+        scalars: tuple[str, ...] = (),
+    ) -> None:
         self.rule = rule
         self.fields = fields
         self.numbers = numbers
         self.options = options
+        self.scalars = scalars
 
     def record(self, params: list[Tensor], states: list[dict], count: int) -> None:
         """Record one update of ``params``, each with a gradient and its state."""
@@ -109,6 +138,7 @@ class Recipe:
             ("size", len(params)),
             ("names", tuple(self.numbers)),
             ("options", self.options),
+            ("scalars", self.scalars),
         )
         targets = [*params, *held]
         if thread.grad:
@@ -127,15 +157,20 @@ def _write(targets: list, results: tuple) -> list:
 
 # ---- counting steps on the host ----------------------------------------------------------------
 
-_SCALAR = aval((), float32)
+
+def host_scalar(value: float, where: device) -> Tensor:
+    """Return a 0-dimensional tensor whose value stays in numpy until something reads it."""
+    kind = float64 if get_default_dtype() is float64 else float32
+    known = aval((), kind)
+    return wrap(Storage(known, where, np.array(value, kind.numpy)), known)
 
 
-def _steps_taken(state: dict, known: dict[int, int]) -> int:
-    """Return a parameter's step count, made if missing; ``known`` has those of arrays seen."""
-    step = state.get("step")
-    if step is None:
-        state["step"] = wrap(Storage(_SCALAR, CPU, np.zeros((), np.float32)), _SCALAR)
-        return 0
+def _step_device(p: Tensor, group: dict[str, Any]) -> device:
+    return p.device if group.get("capturable") or group.get("fused") else CPU
+
+
+def _steps_taken(step: Tensor, known: dict[int, int]) -> int:
+    """Return a step count; ``known`` has those of the arrays seen so far."""
     array = step._cell.array if type(step._cell) is Storage else None
     count = known.get(id(array))
     if count is None or array is None:
@@ -145,15 +180,20 @@ def _steps_taken(state: dict, known: dict[int, int]) -> int:
 
 
 def _count_step(states: list[dict], count: int) -> None:
-    counted = Storage(_SCALAR, CPU, np.array(count, np.float32))  # one array for all of them
+    counted: dict = {}  # by dtype: one array for all of them
     for state in states:
-        state["step"]._cell.storage.rebind(counted)
+        step = state["step"]
+        new = counted.get(step._aval)
+        if new is None:
+            array = np.array(count, step._aval.dtype.numpy)
+            new = counted[step._aval] = Storage(step._aval, CPU, array)
+        step._cell.storage.rebind(new)
 
 
 # ---- the traced part ---------------------------------------------------------------------------
 
 
-def _apply(*operands, rule, fields, size, names, options):
+def _apply(*operands, rule, fields, size, names, options, scalars):
     """Return ``size`` parameters and their state updated.
 
     Args:
@@ -170,7 +210,7 @@ def _apply(*operands, rule, fields, size, names, options):
         transform = rule(**dict(zip(names, numbers, strict=True)), **dict(options))
         columns = [arrays[i : i + size] for i in range(0, first_number, size)]
         done = [
-            _update_one(transform, [f for _, f in fields], count, *row)
+            _update_one(transform, fields, scalars, count, *row)
             for row in zip(*columns, strict=True)
         ]
         return [x for column in zip(*done, strict=True) for x in column]
@@ -181,16 +221,24 @@ def _apply(*operands, rule, fields, size, names, options):
     return jaxpr_as_fun(traced)(*jax.tree.leaves(arrays), *numbers)
 
 
-def _update_one(transform, fields: list[str], count, param, grad, *held):
-    p, g, *held = [None if x is None else _as_real(x) for x in (param, grad, *held)]
-    known = {f: x for f, x in zip(fields, held, strict=True) if x is not None} | {"count": count}
+def _update_one(transform, fields, scalars, count, param, grad, *held):
+    p, g = _as_real(param), _as_real(grad)
+    known = {"count": count}
+    for (name, field), x in zip(fields, held, strict=True):
+        if x is not None:
+            known[field] = x if name in scalars else _as_real(x)
     state = tuple(
         s._replace(**{f: known[f] for f in s._fields if f in known}) for s in transform.init(p)
     )
     updates, state = transform.update(g, state, p)
     found = {f: getattr(s, f) for s in state for f in s._fields}
-    results = (optax.apply_updates(p, updates), *[found[f] for f in fields])
-    return [_like(x, param) for x in results]
+    kept = [
+        found[field].astype(jnp.float32 if x is None else x.dtype)
+        if name in scalars
+        else _like(found[field], param)
+        for (name, field), x in zip(fields, held, strict=True)
+    ]
+    return [_like(optax.apply_updates(p, updates), param), *kept]
 
 
 def _as_real(x):
