@@ -1,8 +1,10 @@
 """facade: PyTorch's way of writing code on JAX's way of running it."""
 
 from facade import autograd as autograd
+from facade import cuda as cuda
 from facade import dtypes as _dtypes
 from facade import functions as _functions
+from facade import random as random
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import is_grad_enabled as is_grad_enabled
@@ -13,6 +15,22 @@ from facade.devices import device as device
 from facade.dtypes import dtype as dtype
 from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
+from facade.layouts import channels_last as channels_last
+from facade.layouts import channels_last_3d as channels_last_3d
+from facade.layouts import contiguous_format as contiguous_format
+from facade.layouts import layout as layout
+from facade.layouts import memory_format as memory_format
+from facade.layouts import preserve_format as preserve_format
+from facade.layouts import sparse_coo as sparse_coo
+from facade.layouts import sparse_csr as sparse_csr
+from facade.layouts import strided as strided
+from facade.random import Generator as Generator
+from facade.random import default_generator as default_generator
+from facade.random import get_rng_state as get_rng_state
+from facade.random import initial_seed as initial_seed
+from facade.random import manual_seed as manual_seed
+from facade.random import seed as seed
+from facade.random import set_rng_state as set_rng_state
 from facade.size import Size as Size
 from facade.tensor import Tensor as Tensor
 

@@ -16,7 +16,7 @@ LEVELS = [
     ["lower", "program"],
     ["graph", "storage"],
     ["recording", "views", "tensor"],
-    ["aten", "binding", "random", "autograd", "functions"],
+    ["aten", "binding", "random", "cuda", "autograd", "functions"],
     ["serialization", "hub", "nn", "optim", "utils"],
     ["vision", "interop"],
     ["__init__", "__main__"],

@@ -9,24 +9,26 @@ from .uniforms import unit64
 
 
 @locked
-def multinomial(engine, weights, num_samples, replacement=False):
+def multinomial(engine, weights, num_samples, replacement=False, by_column=False):
     """Indices drawn by weight, as ``torch.multinomial``.
 
     Args:
         weights: ``(C,)`` or ``(N, C)``, floating, not negative; rows need not sum to 1.
+        by_column: Whether the tensor's memory holds the weights column by column.
     Returns:
         ``(num_samples,)`` or ``(N, num_samples)``, int64.
     Raises:
         RuntimeError: bad weights, or more samples than categories without replacement.
     """
-    _check_arguments(weights, num_samples, replacement)
+    check_arguments(weights, num_samples, replacement)
     shape = (*weights.shape[:-1], num_samples)
     if replacement and num_samples > 1:
         rows = weights.reshape(-1, weights.shape[-1])
         samples = [_with_replacement(engine, row, num_samples) for row in rows]
         return np.array(samples, np.int64).reshape(shape)
     _check_weights(weights)
-    race = exponential(engine, weights.shape, weights.dtype)
+    race = exponential(engine, weights.shape[::-1] if by_column else weights.shape, weights.dtype)
+    race = race.T if by_column else race
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         race = weights / race
     if num_samples == 1:
@@ -48,7 +50,8 @@ def _with_replacement(engine, weights, num_samples):
 _INVALID = "invalid multinomial distribution"
 
 
-def _check_arguments(weights, num_samples, replacement):
+def check_arguments(weights, num_samples, replacement):
+    """PyTorch's errors for all but the values of ``weights``."""
     if weights.ndim not in (1, 2):
         raise RuntimeError("prob_dist must be 1 or 2 dim")
     if weights.dtype not in FLOATS:

@@ -38,12 +38,12 @@ def integers(engine, shape, dtype, low, high):
         RuntimeError: an empty range, or one that does not fit in ``dtype``.
     """
     dtype = np.dtype(dtype)
+    if high is None and low == _LOWEST:
+        return _full_64_bits(engine, shape, dtype)
     if dtype.kind == "c":
         name = "check_random_bounds" if high is not None else "random_from_to_impl"
         raise RuntimeError(f"{name} handles only integral, floating-point and boolean types")
-    if high is None and low == _LOWEST:
-        return _full_64_bits(engine, shape, dtype)
-    low, last = _range(dtype, low, high)
+    low, last = bounds(dtype, low, high)
     count = last - low + 1
     return _modulo(engine, shape, dtype, low, count, wide=count >= 2**28)
 
@@ -82,8 +82,8 @@ def _modulo(engine, shape, dtype, low, count, wide):
     return fill(np.empty(shape, dtype), draw)
 
 
-def _range(dtype, low, high):
-    """The first and the last number to draw, with PyTorch's errors."""
+def bounds(dtype, low, high):
+    """The first and the last number that :func:`integers` draws, with PyTorch's errors."""
     if high is not None and low >= high:
         raise RuntimeError(
             f"random_ expects 'from' to be less than 'to', but got from={low} >= to={high}"
