@@ -325,6 +325,11 @@ class Tensor(TensorBase):
     def _make_subclass(cls, kind: type, data: "Tensor", requires_grad: bool = False) -> "Tensor":
         """Return ``data``'s alias as an instance of ``kind``."""
         made = data.detach()
+        d = made._aval.dtype
+        if requires_grad and not (d.is_floating_point or d.is_complex):
+            raise RuntimeError(
+                "Only Tensors of floating point and complex dtype can require gradients"
+            )
         t = TensorBase.__new__(kind)
         t._cell, t._aval, t._node, t._number = made._cell, made._aval, None, 0
         return t.requires_grad_(requires_grad)
