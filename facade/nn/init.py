@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from facade import linalg
 from facade.autograd.grad_mode import no_grad
-from facade.functions import randperm
 from facade.functions.creation import empty_like
+from facade.functions.random import randperm
 from facade.random import Generator
 from facade.tensor import Tensor
 
