@@ -8,7 +8,6 @@ from sys import getrefcount
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from facade.devices import is_jax_default, jax_device
@@ -85,7 +84,7 @@ class Numbers:
         if numbers != self.last:
             self.last, self.held = numbers, np.array(numbers, self.dtype)
         elif type(self.held) is np.ndarray:
-            self.held = jnp.asarray(self.held)
+            self.held = jax.device_put(self.held)
         return self.held
 
 

@@ -3,7 +3,6 @@
 from sys import getrefcount
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from facade import deferred
@@ -152,9 +151,8 @@ class _Wanted:
 def put(array: np.ndarray, d: device) -> jax.Array:
     """Copy a host array to a device."""
     with jax.enable_x64(True):
-        if is_jax_default(d):
-            return jnp.array(array)
-        return jax.device_put(np.array(array), jax_device(d))
+        # JAX may keep a pointer to the memory it is given, so it gets its own
+        return jax.device_put(np.array(array), None if is_jax_default(d) else jax_device(d))
 
 
 def attend(tape: Tape) -> Tape:

@@ -1,0 +1,323 @@
+"""The promises about tapes and programs: one compile, donation, bounds, failures, threads."""
+
+import gc
+import resource
+import threading
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from counting import compilations
+
+import facade
+from facade import program
+from facade.ops.registry import infer_function
+from facade.recording import record_function
+from facade.tape import MAX_INSTRUCTIONS, state
+
+
+@pytest.fixture(autouse=True)
+def fresh_tape():
+    program.flush(state.tape)
+
+
+def parameters(*shapes):
+    rng = np.random.default_rng(0)
+    return [
+        facade.from_numpy(rng.standard_normal(s).astype(np.float32)).requires_grad_()
+        for s in shapes
+    ]
+
+
+def sgd_loop(steps, rate=lambda i: 0.1, read=lambda i, loss: None):
+    """Train a small network with a hand-written update; return the compilations per step."""
+    w, v = parameters((4, 8), (8, 1))
+    x, y = facade.ones(5, 4), facade.zeros(5, 1)
+    counts = []
+    for i in range(steps):
+        with compilations() as count:
+            loss = ((x @ w).tanh() @ v - y).pow(2).mean()
+            read(i, loss)
+            loss.backward()
+            with facade.no_grad():
+                for p in (w, v):
+                    p -= rate(i) * p.grad
+                    p.grad = None
+        counts += count
+    return counts
+
+
+class TestOneProgram:
+    def test_no_compile_after_the_second_step(self):
+        assert sum(sgd_loop(6)[2:]) == 0
+
+    def test_a_learning_rate_schedule_does_not_recompile(self):
+        assert sum(sgd_loop(8, rate=lambda i: [0.1, 0.0, 1, 0.5][i % 4] / (i + 1))[4:]) == 0
+
+    def test_reading_the_loss_does_not_recompile(self):
+        assert sum(sgd_loop(6, read=lambda i, loss: loss.item())[2:]) == 0
+
+    def test_reading_the_loss_now_and_then(self):
+        counts = sgd_loop(12, read=lambda i, loss: loss.item() if i % 4 == 0 else None)
+        assert sum(counts[6:]) == 0
+
+    def test_one_program_for_forward_backward_and_update(self):
+        before = program.program_count()
+        sgd_loop(5)
+        assert program.program_count() - before <= 2  # the first step may differ from the rest
+
+    def test_a_moving_index_does_not_recompile(self):
+        x = facade.arange(100.0)
+        x.tolist()
+        x[0].item(), x[3:7].tolist()
+        with compilations() as count:
+            for i in range(1, 50):
+                assert x[i].item() == i
+                assert x[i : i + 4].tolist() == [i, i + 1, i + 2, i + 3]
+        assert count == [0]
+
+    def test_numbers_are_operands(self):
+        x = facade.ones(3)
+        x.tolist()
+        (x * 2.0 + 1).tolist()
+        with compilations() as count:
+            for i in range(5):
+                got = (x * float(i) + i).tolist()
+                assert got == [2.0 * i] * 3
+        assert count == [0]
+
+    def test_equal_backwards_are_recorded_once(self):
+        (w,) = parameters((3,))
+        for _ in range(3):
+            w.grad = None
+            (w * w).sum().backward()
+            got = w.grad.tolist()
+        np.testing.assert_allclose(got, 2 * w.detach().numpy())
+
+
+class TestForwardIsNotRepeated:
+    def hlo(self, run):
+        """Return the compiled text of the one program that ``run`` adds."""
+        program.clear()
+        run()
+        (made,) = program._programs.values()
+        return made
+
+    def test_dots(self):
+        w, v = parameters((4, 8), (8, 8))
+        x = facade.ones(5, 4)
+        program.flush(state.tape)
+        loss = ((x @ w).tanh() @ v).sum()
+        loss.backward()
+        code = tuple(state.tape.code)
+        from facade.lower import lower
+
+        leaves = [jnp.asarray(a) for a in state.tape.leaves]
+        with jax.enable_x64(True):
+            numbers = np.array(state.tape.floats), np.array(state.tape.ints)
+            text = jax.jit(lambda x: lower(code, {})(x, *numbers)[0]).lower(leaves).as_text()
+        # x@w, @v, and for the gradients of w, v and the hidden layer one each
+        assert text.count("dot_general") == 5
+
+
+class TestDonation:
+    def test_overwritten_leaves_are_donated(self):
+        x = facade.ones(1000)
+        x.add_(1).tolist()
+        place = x._cell.array.unsafe_buffer_pointer()
+        x.add_(1).tolist()
+        assert x._cell.array.unsafe_buffer_pointer() == place
+
+    def test_what_somebody_holds_is_not(self):
+        x = facade.ones(1000)
+        x.add_(1).tolist()
+        array = x.__jax_array__()
+        alias = x.detach()
+        x.add_(1).tolist()
+        assert not array.is_deleted()
+        assert array[0] == 2
+        assert alias[0].item() == 3
+
+    def test_a_copied_state_survives(self):
+        x = facade.ones(10)
+        x.add_(1).tolist()
+        y = x.clone()
+        z = x.numpy()
+        x.mul_(5).tolist()
+        assert y.tolist() == [2.0] * 10
+        assert z.tolist() == [2.0] * 10
+
+
+class TestBounds:
+    @pytest.mark.parametrize("length", [5_000, pytest.param(100_000, marks=pytest.mark.slow)])
+    def test_long_chain(self, length):
+        x = facade.tensor(0.0)
+        for _ in range(length):
+            x = x + 1
+            assert len(state.tape.code) <= MAX_INSTRUCTIONS + 2
+        assert x.item() == length
+
+    @pytest.mark.parametrize("depth", [500, pytest.param(10_000, marks=pytest.mark.slow)])
+    def test_deep_graph(self, depth):
+        w = facade.tensor(1.0, requires_grad=True)
+        y = w
+        for _ in range(depth):
+            y = y * 1.0001
+        y.backward()
+        assert w.grad.item() == pytest.approx(1.0001**depth, rel=1e-3)
+
+    def test_graph_across_flushes(self, monkeypatch):
+        monkeypatch.setattr("facade.tape.MAX_INSTRUCTIONS", 50)
+        monkeypatch.setattr("facade.storage.MAX_INSTRUCTIONS", 50)
+        self.test_deep_graph(400)
+
+    def test_lazy_accumulation_is_bounded(self):
+        """3,000 tensors of a megabyte are added up; only a few hundred are ever held."""
+        program.flush(state.tape)
+        gc.collect()
+        one = np.ones(1 << 18, np.float32)
+        total = facade.from_numpy(one) * 0
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        for _ in range(3000):
+            total = total + facade.from_numpy(one)
+        assert total[0].item() == 3000
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+        assert grown < 1500 << 10  # kB
+
+    def test_live_arrays_do_not_grow(self):
+        sgd_loop(3)
+        gc.collect()
+        before = len(jax.live_arrays())
+        sgd_loop(30)
+        gc.collect()
+        assert len(jax.live_arrays()) <= before + 8
+
+    def test_a_graph_nobody_holds_keeps_no_residuals(self):
+        (w,) = parameters((1000,))
+        y = w.exp().sin()
+        y.tolist()
+        held = y.grad_fn.home.residuals
+        assert held
+        del y
+        gc.collect()
+        z = w.exp().sin().sum()
+        value = z.item()
+        with facade.no_grad():
+            assert value == pytest.approx(w.exp().sin().sum().item())
+
+
+class TestFailures:
+    def test_error_at_the_line_and_nothing_recorded(self):
+        x = facade.ones(3)
+        program.flush(state.tape)
+        y = x + 1
+        recorded = len(state.tape.code)
+        with pytest.raises(RuntimeError, match="must match the size"):
+            x + facade.ones(4)
+        with pytest.raises(IndexError):
+            x.sum(5)
+        assert len(state.tape.code) <= recorded + 1  # ones(4) alone
+        assert y.tolist() == [2.0] * 3
+
+    def test_a_failed_flush_leaves_everything_pending(self):
+        x = facade.ones(3)
+        calls = []
+
+        def explode(a):
+            calls.append(1)
+            if len(calls) == 2:  # the first trace infers the shape, the second compiles
+                raise KeyboardInterrupt
+            return (a * 2,)
+
+        (y,) = record_function(explode, (x,))
+        z = y + 1
+        with pytest.raises(KeyboardInterrupt):
+            z.tolist()
+        assert z.tolist() == [3.0] * 3
+        assert y.tolist() == [2.0] * 3
+        assert x.tolist() == [1.0] * 3
+
+    def test_an_interrupt_after_the_run_loses_nothing(self, monkeypatch):
+        x = facade.ones(3)
+        x.add_(1).tolist()
+        x.add_(1)
+        commit = program._commit
+        monkeypatch.setattr(
+            program, "_commit", lambda tape: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
+        with pytest.raises(KeyboardInterrupt):
+            x.tolist()
+        monkeypatch.setattr(program, "_commit", commit)
+        assert x.tolist() == [3.0] * 3
+
+    def test_too_large_an_int(self):
+        with pytest.raises(RuntimeError, match="overflow"):
+            facade.ones(1) * (1 << 70)
+
+    def test_inference_of_a_bad_function(self):
+        with pytest.raises(ZeroDivisionError):
+            infer_function(lambda: 1 / 0, [], {})
+
+
+class TestThreads:
+    def test_tapes_are_each_threads_own(self):
+        main = facade.ones(3) + 1
+        seen = []
+
+        def work():
+            local = facade.ones(3) * 2
+            seen.append((local + main).tolist())  # main's value is flushed for us
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        assert seen == [[4.0] * 3]
+        assert main.tolist() == [2.0] * 3
+
+    def test_many_threads_on_shared_tensors(self):
+        shared = facade.ones(8) + 1
+        results, errors = [], []
+
+        def work(k):
+            try:
+                x = shared
+                for i in range(60):
+                    x = x + shared * k
+                    if i % 7 == 0:
+                        x.tolist()
+                results.append((k, x[0].item()))
+            except Exception as error:
+                errors.append(error)
+
+        threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        assert not errors
+        assert sorted(results) == [(k, 2 + 60 * 2 * k) for k in range(4)]
+
+    def test_grad_mode_is_each_threads_own(self):
+        seen = []
+        with facade.no_grad():
+            thread = threading.Thread(target=lambda: seen.append(facade.is_grad_enabled()))
+            thread.start()
+            thread.join()
+        assert seen == [True]
+
+
+class TestConfiguration:
+    def test_the_users_jax_keeps_its_own(self):
+        x = facade.tensor([1, 2]) * 2.5
+        assert x.double().tolist() == [2.5, 5.0]
+        assert facade.tensor([1]).dtype is facade.int64
+        assert facade.tensor([1.0], dtype=facade.float64).sum().dtype is facade.float64
+        assert not jax.config.jax_enable_x64
+        assert jnp.arange(3).dtype == jnp.int32
+        assert jnp.ones(2).dtype == jnp.float32
+
+    def test_64_bits_are_real(self):
+        assert (facade.tensor(2**40) + 1).item() == 2**40 + 1
+        third = facade.tensor(1.0, dtype=facade.float64) / 3
+        assert third.item() == 1 / 3
