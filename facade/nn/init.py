@@ -5,8 +5,10 @@ import math
 import warnings
 from collections.abc import Callable
 
-from facade import linalg
+import numpy as np
+
 from facade.autograd.grad_mode import no_grad
+from facade.functions.construction import from_numpy
 from facade.functions.creation import empty_like
 from facade.functions.random import randperm
 from facade.random import Generator
@@ -256,10 +258,13 @@ def orthogonal_(tensor: Tensor, gain: float = 1, generator: Generator | None = N
     rows = tensor.size(0)
     columns = tensor.numel() // rows
     with no_grad():
-        flat = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
-        q, r = linalg.qr(flat.t() if rows < columns else flat)
-        q = q * r.diag().sign()  # the sign makes the distribution uniform
-        return tensor.copy_((q.t() if rows < columns else q).reshape(tensor.shape)).mul_(gain)
+        drawn = tensor.new_empty((rows, columns)).normal_(0, 1, generator=generator)
+        # On the host: it happens once, and QR is what linear algebra libraries are for.
+        matrix = drawn.cpu().numpy()
+        q, r = np.linalg.qr(matrix.T if rows < columns else matrix)
+        q = q * np.sign(np.diag(r))  # makes the distribution uniform
+        values = from_numpy((q.T if rows < columns else q).reshape(tensor.shape))
+        return tensor.copy_(values).mul_(gain)
 
 
 def sparse_(
