@@ -231,7 +231,7 @@ class Module(Hookable, Stateful, Convertible):
         elif name in buffers or (is_tensor and isinstance(value, Buffer)):
             self._set_buffer(name, value)
         else:
-            object.__setattr__(self, name, value)
+            super().__setattr__(name, value)
 
     def _make_room(self, kind: str, name: str) -> None:
         """Forget what ``name`` was, except as an entry of the table it will be put in."""
