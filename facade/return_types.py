@@ -2,21 +2,6 @@
 
 from collections import namedtuple
 
-_FIELDS = {
-    "aminmax": ("min", "max"),
-    "cummax": ("values", "indices"),
-    "cummin": ("values", "indices"),
-    "histogram": ("hist", "bin_edges"),
-    "kthvalue": ("values", "indices"),
-    "max": ("values", "indices"),
-    "median": ("values", "indices"),
-    "min": ("values", "indices"),
-    "mode": ("values", "indices"),
-    "nanmedian": ("values", "indices"),
-    "sort": ("values", "indices"),
-    "topk": ("values", "indices"),
-}
-
 
 def _repr(self) -> str:
     rows = ",\n".join(f"{n}={v!r}" for n, v in zip(self._fields, self, strict=True))
@@ -31,5 +16,18 @@ def named_tuple(name: str, fields: tuple[str, ...]) -> type:
     return made
 
 
-for _name, _fields in _FIELDS.items():
-    globals()[_name] = named_tuple(_name, _fields)
+def _selection(name: str) -> type:
+    return named_tuple(name, ("values", "indices"))
+
+
+aminmax = named_tuple("aminmax", ("min", "max"))
+cummax = _selection("cummax")
+cummin = _selection("cummin")
+kthvalue = _selection("kthvalue")
+max = _selection("max")
+median = _selection("median")
+min = _selection("min")
+mode = _selection("mode")
+nanmedian = _selection("nanmedian")
+sort = _selection("sort")
+topk = _selection("topk")

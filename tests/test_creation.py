@@ -67,6 +67,12 @@ COUNTING = (
     "torch.triu_indices(3, 3, offset=-1)", "torch.vander(i[0])",
     "torch.vander(f[0], 2, increasing=True)", "torch.vander(f[0], 1)",
 )  # fmt: skip
+WINDOWS = (
+    "torch.hann_window(4)", "torch.hann_window(5, periodic=False)", "torch.hann_window(1)",
+    "torch.hann_window(0)", "torch.hamming_window(5)", "torch.hamming_window(4, True, alpha=0.5)",
+    "torch.blackman_window(4, periodic=False)", "torch.bartlett_window(4)",
+    "torch.bartlett_window(5, False, dtype=torch.float64)",
+)  # fmt: skip
 ERRORS = (
     "torch.zeros()", "torch.zeros(-1)", "torch.zeros(2.0)", "torch.zeros('a')",
     "torch.zeros(2, 3.0)", "torch.zeros(2, foo=1)", "torch.zeros(2, dtype='float32')",
@@ -82,7 +88,9 @@ ERRORS = (
 
 
 @pytest.mark.parametrize(
-    "codes", [FILLED, LIKE, COUNTING, ERRORS], ids=["filled", "like", "counting", "errors"]
+    "codes",
+    [FILLED, LIKE, COUNTING, WINDOWS, ERRORS],
+    ids=["filled", "like", "counting", "windows", "errors"],
 )
 def test_creation(codes):
     check(codes, operands)

@@ -321,6 +321,16 @@ def test_parts_of_complex_numbers_are_views():
     same(run)
 
 
+def test_sine_and_cosine_of_large_angles():
+    def turns(module):
+        angles = module.arange(-3000.0, 3000.0, 1.5, requires_grad=True)
+        angles.sin().sum().backward()
+        large = angles.detach() * 1024
+        return [angles.sin(), angles.cos(), large.sin(), (large * 2.0**70).cos(), angles.grad]
+
+    same(turns)
+
+
 def test_float32_stays_float32_inside():
     x = facade.ones(3)
     for name in (*SMOOTH, "softplus", "i0"):

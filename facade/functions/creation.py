@@ -4,6 +4,8 @@ import functools
 import inspect
 import math
 import operator
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +31,7 @@ _OPTIONS = [
 ]  # fmt: skip
 
 
-def creation(function):
+def creation(function: Callable) -> Callable[..., Any]:
     """Give ``function``, which takes a dtype and a device, the options of all creation functions.
 
     Layout and pinning are accepted and mean nothing: there is one layout here. A function whose
@@ -107,7 +109,7 @@ _C_TYPES = {
 }  # fmt: skip
 
 
-def _number(name: str, argument: str, position: int, value):
+def _number(name: str, argument: str, position: int, value) -> Any:
     """Return a number argument as a Python number.
 
     Raises:

@@ -3,6 +3,7 @@
 from facade import aten, dtypes, return_types
 from facade.binding import public
 from facade.errors import bad_argument
+from facade.functions.creation import size_of
 from facade.tensor import Tensor
 
 # ---- extremes ----
@@ -109,6 +110,26 @@ def norm(input: Tensor, p="fro", dim=None, keepdim: bool = False, dtype=None) ->
         raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
     order = 2.0 if p is None or p == "fro" else float(p)
     return aten.linalg_vector_norm(input, order, dim, keepdim, dtype)
+
+
+@public(module=False)
+def sum_to_size(input: Tensor, *size) -> Tensor:
+    """Return the sum over the dimensions that broadcasting from ``size`` would have added.
+
+    Raises:
+        RuntimeError: ``size`` doesn't broadcast to this tensor's.
+    """
+    target = size_of("sum_to_size", size)
+    shape = tuple(input.shape)
+    extra = len(shape) - len(target)
+    pairs = zip(shape[extra:], target, strict=True) if extra >= 0 else [(0, 1)]
+    if not all(t in (1, s) for s, t in pairs):
+        raise RuntimeError(
+            f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}."
+        )
+    kept = (d for d, t in enumerate(target, extra) if t == 1 and shape[d] != 1)
+    dims = (*range(extra), *kept)
+    return aten.sum(input, dims, True).reshape(target) if dims else input
 
 
 # ---- sorting ----

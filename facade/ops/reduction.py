@@ -11,7 +11,7 @@ from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, dtype
 from facade.errors import wrap_dim, wrap_dims
 from facade.ops.declare import kernel, refuse, refuse_dtype
-from facade.ops.registry import Array, Promote, op
+from facade.ops.registry import Array, Promote, Scalar, op
 from facade.ops.unary import absolute
 
 
@@ -39,7 +39,7 @@ def _overload(name: str):
 # ---- sums and products ----
 
 
-def _summable(input, dtype):
+def summable(input, dtype):
     """Return ``input`` in the dtype it is summed in: ``dtype``, or int64 for integers."""
     if dtype is not None:
         return input.astype(dtype.numpy)
@@ -55,7 +55,7 @@ def sum(
     dtype: dtype | None = None,
 ):
     """Return the sum over ``dim``, in int64 for bool and integers."""
-    return jnp.sum(_summable(input, dtype), _axes(dim, input.ndim), keepdims=keepdim)
+    return jnp.sum(summable(input, dtype), _axes(dim, input.ndim), keepdims=keepdim)
 
 
 @op(check=_check_dim, out=True)
@@ -103,7 +103,7 @@ def prod(
     dtype: dtype | None = None,
 ):
     """Return the product over ``dim``, in int64 for bool and integers."""
-    return jnp.prod(_summable(input, dtype), _axes(dim, input.ndim), keepdims=keepdim)
+    return jnp.prod(summable(input, dtype), _axes(dim, input.ndim), keepdims=keepdim)
 
 
 @op(differentiable=False, check=_check_dim)
@@ -320,7 +320,7 @@ def _declare_extreme(name: str, extreme) -> None:
 
 
 def _arg_check(name: str):
-    errors = {
+    errors: dict[str, tuple[type[Exception], str]] = {
         kind: (RuntimeError, f"{name}(): does not support {kind} input")
         for kind in ("complex", "bool")
     }
@@ -422,65 +422,19 @@ def dist(input: Array, other: Array, p: float = 2):
     return p_norm(difference, p, tuple(range(difference.ndim)), False)
 
 
-# ---- running sums and extremes ----
+def _check_renorm(input, p, dim, maxnorm) -> None:
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"renorm: input needs at least 2 dimensions, got {input.ndim} dimensions"
+        )
+    if p <= 0:
+        raise RuntimeError("renorm: non-positive-norm not supported")
 
 
-def _check_running(input, dim, **_) -> None:
-    wrap_dim(dim, input.ndim)
-
-
-def _running(function, input, dim):
-    return function(input, wrap_dim(dim, input.ndim)) if input.ndim else input
-
-
-@op(check=_check_running, inplace=True, out=True)
-def cumsum(input: Array, dim: int, *, dtype: dtype | None = None):
-    """Return the sums of all elements up to each along ``dim``."""
-    return _running(jnp.cumsum, _summable(input, dtype), dim)
-
-
-@op(check=_check_running, inplace=True, out=True)
-def cumprod(input: Array, dim: int, *, dtype: dtype | None = None):
-    """Return the products of all elements up to each along ``dim``."""
-    return _running(jnp.cumprod, _summable(input, dtype), dim)
-
-
-def _check_logcumsumexp(input, dim) -> None:
-    error = kernel("logcumsumexp_out_cpu")
-    refuse("logcumsumexp", bool=error, integer=error)(input=input)
-    wrap_dim(dim, input.ndim)
-
-
-@op(check=_check_logcumsumexp, out=True)
-def logcumsumexp(input: Array, dim: int):
-    """Return ``log(cumsum(exp(input)))``."""
-    return _running(jax.lax.cumlogsumexp, input, dim)
-
-
-def _running_extreme(input, dim: int, wins):
-    """Return the extremes so far along ``dim`` and the last places where they are."""
-    if not input.ndim:
-        return input, jnp.zeros((), jnp.int64)
+@op(check=_check_renorm, inplace=True, out=True)
+def renorm(input: Array, p: float, dim: int, maxnorm: Scalar):
+    """Return ``input`` with every slice along ``dim`` scaled down to a norm of ``maxnorm``."""
     axis = wrap_dim(dim, input.ndim)
-
-    def later(a, b):
-        (x, i), (y, j) = a, b
-        take = (wins(y, x) | (y != y)) & ((x == x) | (y != y))
-        return jnp.where(take, y, x), jnp.where(take, j, i)
-
-    place = jax.lax.broadcasted_iota(jnp.int64, input.shape, axis)
-    still = jax.lax.stop_gradient(input)
-    _, index = jax.lax.associative_scan(later, (still, place), axis=axis)
-    return jnp.take_along_axis(input, index, axis), index
-
-
-@op(public="", check=_check_running)
-def cummax(input: Array, dim: int):
-    """Return the greatest so far along ``dim`` and its places."""
-    return _running_extreme(input, dim, jnp.greater_equal)
-
-
-@op(public="", check=_check_running)
-def cummin(input: Array, dim: int):
-    """Return the least so far along ``dim`` and its places."""
-    return _running_extreme(input, dim, jnp.less_equal)
+    length = p_norm(input, p, tuple(a for a in range(input.ndim) if a != axis), True)
+    limit = maxnorm.astype(length.dtype)
+    return input * jnp.where(length > limit, limit / (length + 1e-7), 1).astype(input.dtype)

@@ -8,6 +8,7 @@ from jax.scipy import special
 
 from facade.ops.declare import declare_unary, kernel, refuse
 from facade.ops.registry import Array, Promote, Scalar, op
+from facade.ops.sines import cosine, sine
 
 # ---- functions on floating numbers; integers become the default float ----
 
@@ -49,8 +50,8 @@ _FLOAT = {
     "sqrt": (jnp.sqrt, "the square root"),
     "rsqrt": (jax.lax.rsqrt, "one over the square root"),
     "reciprocal": (jnp.reciprocal, "one over the value"),
-    "sin": (jnp.sin, "the sine"),
-    "cos": (jnp.cos, "the cosine"),
+    "sin": (sine, "the sine"),
+    "cos": (cosine, "the cosine"),
     "tan": (jnp.tan, "the tangent"),
     "asin": (jnp.arcsin, "the inverse sine"),
     "acos": (jnp.arccos, "the inverse cosine"),

@@ -1,0 +1,71 @@
+"""Running sums, products and extremes along a dimension."""
+
+import jax
+import jax.numpy as jnp
+
+from facade.dtypes import dtype
+from facade.errors import wrap_dim
+from facade.ops.declare import kernel, refuse
+from facade.ops.reduction import summable
+from facade.ops.registry import Array, op
+
+
+def _check_running(input, dim, **_) -> None:
+    wrap_dim(dim, input.ndim)
+
+
+def _running(function, input, dim):
+    return function(input, wrap_dim(dim, input.ndim)) if input.ndim else input
+
+
+@op(check=_check_running, inplace=True, out=True)
+def cumsum(input: Array, dim: int, *, dtype: dtype | None = None):
+    """Return the sums of all elements up to each along ``dim``."""
+    return _running(jnp.cumsum, summable(input, dtype), dim)
+
+
+@op(check=_check_running, inplace=True, out=True)
+def cumprod(input: Array, dim: int, *, dtype: dtype | None = None):
+    """Return the products of all elements up to each along ``dim``."""
+    return _running(jnp.cumprod, summable(input, dtype), dim)
+
+
+def _check_logcumsumexp(input, dim) -> None:
+    error = kernel("logcumsumexp_out_cpu")
+    refuse("logcumsumexp", bool=error, integer=error)(input=input)
+    wrap_dim(dim, input.ndim)
+
+
+@op(check=_check_logcumsumexp, out=True)
+def logcumsumexp(input: Array, dim: int):
+    """Return ``log(cumsum(exp(input)))``."""
+    return _running(jax.lax.cumlogsumexp, input, dim)
+
+
+def _running_extreme(input, dim: int, wins):
+    """Return the extremes so far along ``dim`` and the last places where they are."""
+    if not input.ndim:
+        return input, jnp.zeros((), jnp.int64)
+    axis = wrap_dim(dim, input.ndim)
+
+    def later(a, b):
+        (x, i), (y, j) = a, b
+        take = (wins(y, x) | (y != y)) & ((x == x) | (y != y))
+        return jnp.where(take, y, x), jnp.where(take, j, i)
+
+    place = jax.lax.broadcasted_iota(jnp.int64, input.shape, axis)
+    still = jax.lax.stop_gradient(input)
+    _, index = jax.lax.associative_scan(later, (still, place), axis=axis)
+    return jnp.take_along_axis(input, index, axis), index
+
+
+@op(public="", check=_check_running)
+def cummax(input: Array, dim: int):
+    """Return the greatest so far along ``dim`` and its places."""
+    return _running_extreme(input, dim, jnp.greater_equal)
+
+
+@op(public="", check=_check_running)
+def cummin(input: Array, dim: int):
+    """Return the least so far along ``dim`` and its places."""
+    return _running_extreme(input, dim, jnp.less_equal)
