@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 
 _LARGE = 1e8  # beyond it one rounding of the angle shows in the result
+_FEW = 2048  # elements, for which the test of the angles' size would cost more than it saves
 
 
 @jax.custom_jvp
@@ -26,7 +27,7 @@ cosine.defjvps(lambda tangent, result, x: tangent * -sine(x))
 
 
 def _choose(x, plain, quarters: int):
-    if jnp.iscomplexobj(x) or x.dtype.itemsize > 4:
+    if jnp.iscomplexobj(x) or x.dtype.itemsize > 4 or x.size < _FEW:
         return plain(x)
 
     def on_cpu(x):
