@@ -47,58 +47,66 @@ def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()
     Raises:
         Whatever PyTorch raises for these operands.
     """
-    try:
-        entry = spec.memo[
-            static,
-            counts,
-            *[x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands],
-        ]
-    except (KeyError, TypeError):
-        entry, operands = _first_sight(spec, operands, static, counts)
-    return record_entry(entry, operands)
+    return _record(None, operands, spec, static, counts)
 
 
 def record_entry(entry: Entry, operands: tuple):
     """Record one instruction whose signature is known."""
+    return _record(entry, operands, None, (), ())
+
+
+def _record(entry: Entry | None, operands: tuple, spec, static: tuple, counts: tuple):
+    # one pass over the operands: this runs for every op of every step
     tape = state.tape
     if tape.attention:
         tape = attend(tape)
-    refs = []
+    signature: list = [static, counts]
+    refs: list[int] = []
+    edges, edge_numbers = [], []
     mask, bit = 0, 1  # of the operands that a gradient is wanted for
     try:
         for x in operands:
             if isinstance(x, TensorBase):
+                signature.append(x._aval)
                 cell = x._cell
                 refs.append(cell.ref if cell.tape is tape else _reach(x, tape))
-                if x._node is not None:
+                node = x._node
+                if node is not None:
                     mask |= bit
-            elif x is None:
-                refs.append(ABSENT)
+                    edges.append((node, x._number))
+                    edge_numbers.append(
+                        node.index << 21 | x._number << 1
+                        if node.home is tape
+                        else tape.source(node, x._number)
+                    )
             else:
-                refs.append(tape.number(x))
+                signature.append(x.__class__)
+                refs.append(ABSENT if x is None else tape.number(x))
             bit <<= 1
+        if entry is None:
+            entry = spec.memo[tuple(signature)]
     except OtherDevice:
-        return record_entry(entry, _on_one_device(operands))
+        return _record(entry, _on_one_device(operands), spec, static, counts)
+    except (KeyError, TypeError):
+        if entry is not None:
+            raise
+        return record_entry(*_first_sight(spec, operands, static, counts))
     node = None
     if mask and entry.tracks and state.grad:
-        edges = tuple(
-            [(x._node, x._number) for x in operands if isinstance(x, TensorBase) and x._node]
-        )
         kind = entry.node_type or node_type(entry)
-        node = kind(entry, tape, len(tape.code), mask, edges)
+        node = kind(entry, tape, len(tape.code), mask, tuple(edges))
         tape.nodes.append(node)
-        first = tape.append(entry, tuple(refs), tape.edges(edges))
+        first = tape.append(entry, tuple(refs), tuple(edge_numbers))
     else:
         first = tape.append(entry, tuple(refs))
     if entry.view is not None:
         return _view_results(entry, operands, tape, first, node)
-    if not entry.single:
-        result = _results(entry, tape, first, node)
-    else:
-        aval = entry.outputs[0]
-        cell = Storage(aval, tape.device, None, tape, first << 2)
+    if entry.single:
+        cell = Storage(entry.outputs[0], tape.device, None, tape, first << 2)
         tape.pending.append(cell)
-        result = wrap(cell, aval, node)
+        result = wrap(cell, entry.outputs[0], node)
+    else:
+        result = _results(entry, tape, first, node)
     if tape.closed:  # flushed by another thread meanwhile; the instruction may have come too late
         return record_entry(entry, operands)
     return result

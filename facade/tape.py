@@ -113,17 +113,20 @@ class Tape:
 
     def edges(self, edges) -> tuple[int, ...]:
         """Return ``(node, result number)`` pairs as numbers that mean the same on equal tapes."""
-        found = []
-        for node, number in edges:
-            if node.home is self:
-                found.append(node.index << 21 | number << 1)
-                continue
-            at = self.source_of.get(node)
-            if at is None:
-                at = self.source_of[node] = len(self.sources)
-                self.sources.append(node)
-            found.append(at << 21 | number << 1 | 1)
-        return tuple(found)
+        return tuple(
+            [
+                node.index << 21 | number << 1 if node.home is self else self.source(node, number)
+                for node, number in edges
+            ]
+        )
+
+    def source(self, node, number: int) -> int:
+        """Return the number of an edge to a node that is no instruction of this tape."""
+        at = self.source_of.get(node)
+        if at is None:
+            at = self.source_of[node] = len(self.sources)
+            self.sources.append(node)
+        return at << 21 | number << 1 | 1
 
     def leaf(self, cell) -> int:
         """Return the reference to an array that exists; the cell remembers it until the flush."""
