@@ -86,8 +86,10 @@ def _record(entry: Entry | None, operands: tuple, spec, static: tuple, counts: t
         if entry is None:
             entry = spec.memo[tuple(signature)]
     except OtherDevice:
+        tape.take_back(refs)
         return _record(entry, _on_one_device(operands), spec, static, counts)
     except (KeyError, TypeError):
+        tape.take_back(refs)
         if entry is not None:
             raise
         return record_entry(*_first_sight(spec, operands, static, counts))

@@ -165,6 +165,12 @@ class Tape:
         self.ints.append(int(x))
         return len(self.ints) - 1 << 2 | INT
 
+    def take_back(self, refs: list[int]) -> None:
+        """Forget the numbers among the references of an instruction that was not recorded."""
+        for ref in refs:
+            if ref >= 0 and ref & 3 >= FLOAT:
+                (self.floats if ref & 3 == FLOAT else self.ints).pop()
+
 
 class _ThreadState(threading.local):
     """What each thread has of its own: its tapes and its modes."""
