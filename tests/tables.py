@@ -38,8 +38,9 @@ def called(function, module):
 
 
 def run(codes, names, module):
-    """Return each expression's result or exception; each has its own ``names``."""
-    return [outcome(code, {"torch": module, **WORDS, **names(module)}) for code in codes]
+    """Return each expression's result or exception; they share their operands."""
+    scope = {"torch": module, **WORDS, **names(module)}
+    return [outcome(code, scope) for code in codes]
 
 
 def outcome(code, scope):

@@ -66,14 +66,14 @@ RUNNING = (
     "f.cumsum(0)", "f.cumsum(-1)", "i.cumsum(1)", "b.cumsum(0)", "s.cumsum(0)", "e.cumsum(1)",
     "f.cumsum(0, dtype=torch.float64)", "t.cumsum(0)", "f.cumprod(1)", "i.cumprod(0)",
     "n.cumsum(1)", "f.logcumsumexp(0)", "f.cummax(1)", "v.cummax(0)", "v.cummin(0)",
-    "n.cummin(1)", "n.cummax(0)", "i.cummin(1)", "s.cummax(0)", "f.cumsum_(0)", "torch.diff(f)",
-    "torch.diff(f, dim=0)", "torch.diff(v, n=2)", "torch.diff(v, prepend=v[:1], append=v[:2])",
-    "torch.diff(b)", "torch.diff(v, n=0)", "torch.trapz(v)", "torch.trapz(v, dx=2.0)",
-    "torch.trapezoid(f, f)", "torch.trapezoid(f, dim=0)", "torch.trapezoid(f, v[:3])",
-    "torch.cumulative_trapezoid(v)", "torch.cumulative_trapezoid(f, v[:3])", "torch.cov(f)",
-    "torch.cov(v)", "torch.cov(f, correction=0)", "torch.cov(f, fweights=i[0])",
-    "torch.cov(f, aweights=f[1])", "torch.cov(f, fweights=i[0], aweights=f[1])",
-    "torch.corrcoef(f)", "torch.corrcoef(v)",
+    "n.cummin(1)", "n.cummax(0)", "i.cummin(1)", "s.cummax(0)", "f.clone().cumsum_(0)",
+    "torch.diff(f)", "torch.diff(f, dim=0)", "torch.diff(v, n=2)",
+    "torch.diff(v, prepend=v[:1], append=v[:2])", "torch.diff(b)", "torch.diff(v, n=0)",
+    "torch.trapz(v)", "torch.trapz(v, dx=2.0)", "torch.trapezoid(f, f)",
+    "torch.trapezoid(f, dim=0)", "torch.trapezoid(f, v[:3])", "torch.cumulative_trapezoid(v)",
+    "torch.cumulative_trapezoid(f, v[:3])", "torch.cov(f)", "torch.cov(v)",
+    "torch.cov(f, correction=0)", "torch.cov(f, fweights=i[0])", "torch.cov(f, aweights=f[1])",
+    "torch.cov(f, fweights=i[0], aweights=f[1])", "torch.corrcoef(f)", "torch.corrcoef(v)",
 )  # fmt: skip
 ORDER = (
     "v.sort()", "v.sort(descending=True)", "v.sort(0, True)", "f.sort(0)",
@@ -153,10 +153,24 @@ SMOOTH = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", MATRICES)
-def test_gradients(kind):
-    # which of several equal elements a selection takes is PyTorch's secret
-    codes = [c for c in SMOOTH if kind != "ties" or c != "x.median(1)"]
+TIES = (
+    "x.max()", "x.max(1)", "x.amax(1)", "x.amax()", "x.min(1)", "x.amin(1)", "torch.aminmax(x)[1]",
+    "x.median()", "x.nanmedian()", "x.mode(1)", "x.cummax(1)", "x.cummin(1)", "x.sort(1)",
+    "x.sort(0, descending=True)", "x.norm(inf)", "x.norm(-inf)", "x.std(1)", "x.var(1)",
+    "torch.dist(x, x.detach())",
+)  # fmt: skip
+ZEROS = (
+    "x.prod()", "x.prod(1)", "x.cumprod(1)", "x.norm(1)", "x.norm()", "x.norm(2, 1)", "x.norm(0.5)",
+    "x.norm(-1)", "x.norm(-inf)", "(x * 0).norm()", "(x * 0).norm(3)", "x.logcumsumexp(1)",
+)  # fmt: skip
+ONE = ("x.std()", "x.std(1)", "x.var(0, correction=0)", "x.cumsum(0)", "x.max(1)", "x.prod(1)",
+       "torch.cov(x)", "x.quantile(0.3, 1)")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "codes"), [("plain", SMOOTH), ("ties", TIES), ("zeros", ZEROS), ("one", ONE)]
+)
+def test_gradients(kind, codes):
     check_gradients([(code, MATRICES[kind]) for code in codes])
 
 
