@@ -13,6 +13,7 @@ from facade import aten, dtypes
 from facade.binding import public
 from facade.errors import bad_argument
 from facade.functions.construction import place, tensor
+from facade.functions.fitting import fitting
 from facade.layouts import preserve_format
 from facade.ops.registry import OPS
 from facade.recording import record_on
@@ -103,12 +104,6 @@ def whole_numbers(name: str, args: tuple, size=None) -> tuple[int, ...]:
     return tuple(map(operator.index, given))
 
 
-_C_TYPES = {
-    "uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t",
-    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
-}  # fmt: skip
-
-
 def _number(name: str, argument: str, position: int, value) -> Any:
     """Return a number argument as a Python number.
 
@@ -120,27 +115,6 @@ def _number(name: str, argument: str, position: int, value) -> Any:
     if isinstance(value, int | float | complex):
         return value
     raise bad_argument(name, argument, position, "Number", value)
-
-
-def _fitting(value, to: dtypes.dtype):
-    """Return ``value``.
-
-    Raises:
-        RuntimeError: ``to`` cannot hold it.
-    """
-    if to is dtypes.bool_ or to.is_complex:
-        return value
-    fits = not (isinstance(value, complex) and value.imag)
-    if fits and to.is_floating_point:
-        fits = not math.isfinite(value.real) or abs(value.real) <= dtypes.finfo(to).max
-    elif fits:
-        limits = dtypes.iinfo(to)
-        low = limits.min if to.is_signed else -limits.max
-        fits = math.isfinite(value.real) and low <= value.real <= limits.max
-    if not fits:
-        c_type = _C_TYPES.get(to.name, to.name)
-        raise RuntimeError(f"value cannot be converted to type {c_type} without overflow")
-    return value.real
 
 
 # ---- filled ----
@@ -182,7 +156,7 @@ def full(size, fill_value, *, dtype, device) -> Tensor:
 
 
 def _full(device, shape: tuple[int, ...], value, dtype: dtypes.dtype) -> Tensor:
-    return record_on(place(device), OPS["full"], (_fitting(value, dtype),), (shape, dtype))
+    return record_on(place(device), OPS["full"], (fitting(value, dtype),), (shape, dtype))
 
 
 @public(method=False)
@@ -234,7 +208,7 @@ def full_like(input: Tensor, fill_value, *, dtype, device) -> Tensor:
     """Return ``fill_value`` in the shape of ``input``, with its dtype and device."""
     value = _number("full_like", "fill_value", 2, fill_value)
     dtype = dtype or input.dtype
-    return _like("full", input, device, _fitting(value, dtype), dtype)
+    return _like("full", input, device, fitting(value, dtype), dtype)
 
 
 def _of_kind(self: Tensor, dtype, device) -> dict:
