@@ -123,7 +123,7 @@ def write_out(name: str, out, result):
     if isinstance(result, tuple):
         for o, r in zip(out, result, strict=True):
             write_out(name, o, r)
-        return type(result)(out) if type(result) is not tuple else tuple(out)
+        return type(result)(*out) if type(result) is not tuple else tuple(out)
     if state.grad and (out.requires_grad or result.requires_grad):
         raise RuntimeError(
             f"{name}(): functions with out=... arguments don't support automatic "
