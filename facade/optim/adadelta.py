@@ -59,9 +59,12 @@ class Adadelta(TransformOptimizer):
     def recipe(self, group: dict[str, Any]) -> Recipe:
         return Recipe(
             _adadelta,
-            (("square_avg", "e_g"), ("acc_delta", "e_x")),
+            {"square_avg": "e_g", "acc_delta": "e_x"},
             {name: group[name] for name in ("lr", "rho", "eps", "weight_decay")},
-            (("decays", is_nonzero(group["weight_decay"])), ("maximize", group["maximize"])),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "maximize": group["maximize"],
+            },
         )
 
 

@@ -5,11 +5,9 @@ from typing import Any, ClassVar, NamedTuple
 import jax.numpy as jnp
 import optax
 
-from facade import aten
 from facade.optim.optimizer import ParamsT
 from facade.optim.options import LATER, check_fused, check_not_negative, check_rate, is_nonzero
 from facade.optim.update import Recipe, TransformOptimizer
-from facade.tape import state as thread
 from facade.tensor import Tensor
 
 
@@ -68,32 +66,21 @@ class Adagrad(TransformOptimizer):
         }
         super().__init__(params, defaults)
         check_fused(fused, foreach, differentiable)
-        for group in self.param_groups:
-            self._begin(group["params"], group)
-
-    def _begin(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        """Give parameters their state, which here exists before the first step."""
-        self._begin_counts(params, group)
-        first = self.defaults["initial_accumulator_value"]
-        was, thread.grad = thread.grad, False
-        try:
-            for p in params:
-                if "sum" not in self.state[p]:
-                    value = complex(first, first) if p.is_complex() else first
-                    self.state[p]["sum"] = aten.full_like(p, value, p.dtype)
-        finally:
-            thread.grad = was
-
-    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
-        self._begin(params, group)
-        super()._update(params, group)
+        for group in self.param_groups:  # here the state exists before the first step
+            self._begin_counts(group["params"], group)
+            states = [self.state[p] for p in group["params"]]
+            self.recipe(group).begin(group["params"], states)
 
     def recipe(self, group: dict[str, Any]) -> Recipe:
         return Recipe(
             _adagrad,
-            (("sum", "total"),),
+            {"sum": "total"},
             {name: group[name] for name in ("lr", "lr_decay", "weight_decay", "eps")},
-            (("decays", is_nonzero(group["weight_decay"])), ("maximize", group["maximize"])),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "maximize": group["maximize"],
+            },
+            starts={"sum": self.defaults["initial_accumulator_value"]},
         )
 
 

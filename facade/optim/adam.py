@@ -82,10 +82,10 @@ class Adam(TransformOptimizer):
 
     def recipe(self, group: dict[str, Any]) -> Recipe:
         beta1, beta2 = group["betas"]
-        largest = (("max_exp_avg_sq", "largest"),) if group["amsgrad"] else ()
+        largest = {"max_exp_avg_sq": "largest"} if group["amsgrad"] else {}
         return Recipe(
             _adam,
-            (("exp_avg", "mu"), ("exp_avg_sq", "nu"), *largest),
+            {"exp_avg": "mu", "exp_avg_sq": "nu", **largest},
             {
                 "lr": group["lr"],
                 "beta1": beta1,
@@ -93,12 +93,12 @@ class Adam(TransformOptimizer):
                 "eps": group["eps"],
                 "weight_decay": group["weight_decay"],
             },
-            (
-                ("decays", is_nonzero(group["weight_decay"])),
-                ("decoupled", group["decoupled_weight_decay"]),
-                ("amsgrad", group["amsgrad"]),
-                ("maximize", group["maximize"]),
-            ),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "decoupled": group["decoupled_weight_decay"],
+                "amsgrad": group["amsgrad"],
+                "maximize": group["maximize"],
+            },
         )
 
 

@@ -60,7 +60,7 @@ class Adamax(TransformOptimizer):
         beta1, beta2 = group["betas"]
         return Recipe(
             _adamax,
-            (("exp_avg", "mu"), ("exp_inf", "nu")),
+            {"exp_avg": "mu", "exp_inf": "nu"},
             {
                 "lr": group["lr"],
                 "beta1": beta1,
@@ -68,7 +68,10 @@ class Adamax(TransformOptimizer):
                 "eps": group["eps"],
                 "weight_decay": group["weight_decay"],
             },
-            (("decays", is_nonzero(group["weight_decay"])), ("maximize", group["maximize"])),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "maximize": group["maximize"],
+            },
         )
 
 

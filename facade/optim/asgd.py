@@ -60,9 +60,13 @@ class ASGD(TransformOptimizer):
     def recipe(self, group: dict[str, Any]) -> Recipe:
         return Recipe(
             _asgd,
-            (("eta", "rate"), ("mu", "share"), ("ax", "average")),
+            {"eta": "rate", "mu": "share", "ax": "average"},
             {name: group[name] for name in ("lr", "lambd", "alpha", "t0", "weight_decay")},
-            (("decays", is_nonzero(group["weight_decay"])), ("maximize", group["maximize"])),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "maximize": group["maximize"],
+            },
+            starts={"eta": group["lr"], "mu": 1.0},
             scalars=("eta", "mu"),
         )
 
@@ -88,7 +92,7 @@ def descend_and_average(lr, lambd, alpha, t0) -> optax.GradientTransformation:
     """Return ASGD's step; its rate and share are those that the step before has left."""
 
     def init(params):
-        return AverageState(0, jnp.asarray(lr, jnp.float32), jnp.float32(1), params)
+        return AverageState(0, lr, 1.0, params)
 
     def update(updates, state, params=None):
         count = state.count + 1

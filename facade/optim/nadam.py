@@ -67,7 +67,7 @@ class NAdam(TransformOptimizer):
         beta1, beta2 = group["betas"]
         return Recipe(
             _nadam,
-            (("mu_product", "product"), ("exp_avg", "mu"), ("exp_avg_sq", "nu")),
+            {"mu_product": "product", "exp_avg": "mu", "exp_avg_sq": "nu"},
             {
                 "lr": group["lr"],
                 "beta1": beta1,
@@ -76,11 +76,12 @@ class NAdam(TransformOptimizer):
                 "weight_decay": group["weight_decay"],
                 "momentum_decay": group["momentum_decay"],
             },
-            (
-                ("decays", is_nonzero(group["weight_decay"])),
-                ("decoupled", group["decoupled_weight_decay"]),
-                ("maximize", group["maximize"]),
-            ),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "decoupled": group["decoupled_weight_decay"],
+                "maximize": group["maximize"],
+            },
+            starts={"mu_product": 1.0},
             scalars=("mu_product",),
         )
 
@@ -113,7 +114,7 @@ def scale_by_nadam(beta1, beta2, eps, momentum_decay) -> optax.GradientTransform
         return beta1 * (1.0 - 0.5 * 0.96 ** (count * momentum_decay))
 
     def init(params):
-        return NadamState(0, jnp.float32(1), jnp.zeros_like(params), jnp.zeros_like(params))
+        return NadamState(0, 1.0, jnp.zeros_like(params), jnp.zeros_like(params))
 
     def update(updates, state, params=None):
         count = state.count + 1

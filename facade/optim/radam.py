@@ -64,7 +64,7 @@ class RAdam(TransformOptimizer):
         beta1, beta2 = group["betas"]
         return Recipe(
             _radam,
-            (("exp_avg", "mu"), ("exp_avg_sq", "nu")),
+            {"exp_avg": "mu", "exp_avg_sq": "nu"},
             {
                 "lr": group["lr"],
                 "beta1": beta1,
@@ -72,11 +72,11 @@ class RAdam(TransformOptimizer):
                 "eps": group["eps"],
                 "weight_decay": group["weight_decay"],
             },
-            (
-                ("decays", is_nonzero(group["weight_decay"])),
-                ("decoupled", group["decoupled_weight_decay"]),
-                ("maximize", group["maximize"]),
-            ),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "decoupled": group["decoupled_weight_decay"],
+                "maximize": group["maximize"],
+            },
         )
 
 

@@ -63,18 +63,18 @@ class RMSprop(TransformOptimizer):
         moves, centered = group["momentum"] > 0, group["centered"]
         return Recipe(
             _rmsprop,
-            (
-                ("square_avg", "nu"),
-                *[("momentum_buffer", "trace")] * moves,
-                *[("grad_avg", "mu")] * centered,
-            ),
+            {
+                "square_avg": "nu",
+                **({"momentum_buffer": "trace"} if moves else {}),
+                **({"grad_avg": "mu"} if centered else {}),
+            },
             {name: group[name] for name in ("lr", "alpha", "eps", "weight_decay", "momentum")},
-            (
-                ("decays", is_nonzero(group["weight_decay"])),
-                ("moves", moves),
-                ("centered", centered),
-                ("maximize", group["maximize"]),
-            ),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "moves": moves,
+                "centered": centered,
+                "maximize": group["maximize"],
+            },
         )
 
 

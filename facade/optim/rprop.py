@@ -58,22 +58,22 @@ class Rprop(TransformOptimizer):
         smallest, largest = group["step_sizes"]
         return Recipe(
             _rprop,
-            (("prev", "previous"), ("step_size", "size")),
+            {"prev": "previous", "step_size": "size"},
             {
-                "lr": group["lr"],
                 "shrink": shrink,
                 "grow": grow,
                 "smallest": smallest,
                 "largest": largest,
             },
-            (("maximize", group["maximize"]),),
+            {"maximize": group["maximize"]},
+            starts={"step_size": group["lr"]},
         )
 
 
-def _rprop(lr, shrink, grow, smallest, largest, *, maximize) -> optax.GradientTransformation:
+def _rprop(shrink, grow, smallest, largest, *, maximize) -> optax.GradientTransformation:
     return optax.chain(
         *[optax.scale(-1)] * maximize,
-        step_by_sign(lr, shrink, grow, smallest, largest),
+        step_by_sign(shrink, grow, smallest, largest),
         optax.scale(-1),
     )
 
@@ -85,11 +85,11 @@ class SignState(NamedTuple):
     size: Any
 
 
-def step_by_sign(first, shrink, grow, smallest, largest) -> optax.GradientTransformation:
+def step_by_sign(shrink, grow, smallest, largest) -> optax.GradientTransformation:
     """Return PyTorch's Rprop, which ``optax.scale_by_rprop`` takes one step later."""
 
     def init(params):
-        return SignState(jnp.zeros_like(params), jnp.full_like(params, first))
+        return SignState(jnp.zeros_like(params), jnp.zeros_like(params))
 
     def update(updates, state, params=None):
         sign = jnp.sign(updates * state.previous)

@@ -2,6 +2,7 @@
 
 from typing import Any, ClassVar, NamedTuple
 
+import jax
 import optax
 
 from facade.optim.optimizer import ParamsT
@@ -72,17 +73,20 @@ class SGD(TransformOptimizer):
         check_fused(fused, foreach, differentiable)
 
     def recipe(self, group: dict[str, Any]) -> Recipe:
-        moves = group["momentum"] != 0
+        moves = is_nonzero(group["momentum"])
+        # the first momentum is the gradient: from 0 it becomes that by itself, unless dampened
+        plain = not (is_nonzero(group["dampening"]) or group["differentiable"])
         return Recipe(
             _sgd,
-            (("momentum_buffer", "buffer"),) if moves else (),
+            {"momentum_buffer": "buffer"} if moves else {},
             {name: group[name] for name in ("lr", "momentum", "dampening", "weight_decay")},
-            (
-                ("decays", is_nonzero(group["weight_decay"])),
-                ("moves", moves),
-                ("nesterov", group["nesterov"]),
-                ("maximize", group["maximize"]),
-            ),
+            {
+                "decays": is_nonzero(group["weight_decay"]),
+                "moves": moves,
+                "nesterov": group["nesterov"],
+                "maximize": group["maximize"],
+            },
+            starts={"momentum_buffer": 0.0 if plain else None},
         )
 
 
@@ -98,7 +102,7 @@ def _sgd(
 
 
 class HeavyBallState(NamedTuple):
-    """The momentum; None before the first step."""
+    """The momentum, None before the first step."""
 
     buffer: Any
 
@@ -110,8 +114,9 @@ def heavy_ball(momentum, dampening, nesterov: bool) -> optax.GradientTransformat
         return HeavyBallState(None)
 
     def update(updates, state, params=None):
-        buffer = updates
-        if state.buffer is not None:
+        if state.buffer is None:
+            buffer = jax.lax.stop_gradient(updates)
+        else:
             buffer = momentum * state.buffer + (1 - dampening) * updates
         direction = updates + momentum * buffer if nesterov else buffer
         return direction, HeavyBallState(buffer)

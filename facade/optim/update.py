@@ -10,7 +10,7 @@ import optax
 from jax.extend.core import jaxpr_as_fun
 
 from facade.autograd.grad_mode import enable_grad, set_grad_enabled
-from facade.avals import aval
+from facade.avals import Aval, aval
 from facade.devices import CPU, device
 from facade.dtypes import float32, float64, get_default_dtype
 from facade.optim.optimizer import Optimizer
@@ -103,41 +103,57 @@ class Recipe:
     """An update rule and what it needs of a parameter group.
 
     Args:
-        rule: ``rule(**numbers, **options)`` returns an ``optax.chain``. The same object each time.
-        fields: Where a parameter's state is kept, ``(PyTorch's name, optax's field)`` each. A
-            missing entry begins as the transformation's ``init`` says.
+        rule: ``rule(**numbers, **flags)`` returns an ``optax.chain``. The same object each time.
+        fields: Where a parameter's state is kept: PyTorch's name -> optax's field.
         numbers: What may change from step to step: numbers or 1-element tensors.
-        options: What the program depends on, hashable.
+        flags: What the program depends on.
+        starts: What an entry of the state begins as, 0 if it isn't here; None is left to the
+            transformation's ``init``, and costs a program of its own for the first step.
         scalars: Those among ``fields`` that are one number per parameter.
     """
 
-    __slots__ = ("fields", "numbers", "options", "rule", "scalars")
+    __slots__ = ("fields", "flags", "numbers", "rule", "scalars", "starts")
 
     def __init__(
         self,
         rule: Callable,
-        fields: tuple,
-        numbers: dict,
-        options: tuple = (),
+        fields: dict[str, str],
+        numbers: dict[str, Any],
+        flags: dict[str, Any],
+        *,
+        starts: dict[str, Any] | None = None,
         scalars: tuple[str, ...] = (),
     ) -> None:
         self.rule = rule
         self.fields = fields
         self.numbers = numbers
-        self.options = options
+        self.flags = flags
+        self.starts = starts or {}
         self.scalars = scalars
+
+    def begin(self, params: list[Tensor], states: list[dict]) -> None:
+        """Make the entries that are missing in the parameters' states."""
+        for name in self.fields:
+            start = self.starts.get(name, 0.0)
+            if start is None:
+                continue
+            for p, state in zip(params, states, strict=True):
+                if name not in state:
+                    make = _scalar_for if name in self.scalars else _full_like
+                    state[name] = make(p, float(start))
 
     def record(self, params: list[Tensor], states: list[dict], count: int) -> None:
         """Record one update of ``params``, each with a gradient and its state."""
-        held = [s.get(name) for name, _ in self.fields for s in states]
+        self.begin(params, states)
+        held = [s.get(name) for name in self.fields for s in states]
         numbers = [x if isinstance(x, Tensor) else float(x) for x in self.numbers.values()]
         operands = (*params, *[p.grad for p in params], *held, count, *numbers)
         key = (
             ("rule", self.rule),
-            ("fields", self.fields),
+            ("fields", tuple(self.fields.items())),
             ("size", len(params)),
             ("names", tuple(self.numbers)),
-            ("options", self.options),
+            ("flags", tuple([(name, bool(on)) for name, on in self.flags.items()])),
             ("scalars", self.scalars),
         )
         targets = [*params, *held]
@@ -146,7 +162,7 @@ class Recipe:
         else:
             results = record_update(_apply, operands, targets, key)
         kept = iter(results[len(params) :])
-        for name, _ in self.fields:
+        for name in self.fields:
             for s in states:
                 s[name] = next(kept)
 
@@ -155,14 +171,25 @@ def _write(targets: list, results: tuple) -> list:
     return [r if t is None else t.write(r) for t, r in zip(targets, results, strict=True)]
 
 
-# ---- counting steps on the host ----------------------------------------------------------------
+# ---- state made on the host ----------------------------------------------------------------------
 
 
 def host_scalar(value: float, where: device) -> Tensor:
     """Return a 0-dimensional tensor whose value stays in numpy until something reads it."""
-    kind = float64 if get_default_dtype() is float64 else float32
-    known = aval((), kind)
-    return wrap(Storage(known, where, np.array(value, kind.numpy)), known)
+    known = aval((), float64 if get_default_dtype() is float64 else float32)
+    return _on_host(known, value, where)
+
+
+def _scalar_for(p: Tensor, value: float) -> Tensor:
+    return host_scalar(value, p.device)
+
+
+def _full_like(p: Tensor, value: float) -> Tensor:
+    return _on_host(p._aval, complex(value, value) if p.is_complex() else value, p.device)
+
+
+def _on_host(known: Aval, value: complex, where: device) -> Tensor:
+    return wrap(Storage(known, where, np.full(known.shape, value, known.dtype.numpy)), known)
 
 
 def _step_device(p: Tensor, group: dict[str, Any]) -> device:
@@ -193,7 +220,7 @@ def _count_step(states: list[dict], count: int) -> None:
 # ---- the traced part ---------------------------------------------------------------------------
 
 
-def _apply(*operands, rule, fields, size, names, options, scalars):
+def _apply(*operands, rule, fields, size, names, flags, scalars):
     """Return ``size`` parameters and their state updated.
 
     Args:
@@ -207,7 +234,7 @@ def _apply(*operands, rule, fields, size, names, options, scalars):
     ]
 
     def update(arrays, count, *numbers):
-        transform = rule(**dict(zip(names, numbers, strict=True)), **dict(options))
+        transform = rule(**dict(zip(names, numbers, strict=True)), **dict(flags))
         columns = [arrays[i : i + size] for i in range(0, first_number, size)]
         done = [
             _update_one(transform, fields, scalars, count, *row)
@@ -233,9 +260,7 @@ def _update_one(transform, fields, scalars, count, param, grad, *held):
     updates, state = transform.update(g, state, p)
     found = {f: getattr(s, f) for s in state for f in s._fields}
     kept = [
-        found[field].astype(jnp.float32 if x is None else x.dtype)
-        if name in scalars
-        else _like(found[field], param)
+        found[field].astype(x.dtype) if name in scalars else _like(found[field], param)
         for (name, field), x in zip(fields, held, strict=True)
     ]
     return [_like(optax.apply_updates(p, updates), param), *kept]
