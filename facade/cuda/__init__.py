@@ -1,6 +1,7 @@
 """``torch.cuda``: which GPUs there are, waiting for them, and their random generators."""
 
 import gc
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -88,7 +89,7 @@ def initial_seed() -> int:
     return _generator("cuda").initial_seed()
 
 
-def get_rng_state(device="cuda") -> Tensor:
+def get_rng_state(device: Any = "cuda") -> Tensor:
     """Return the state of a GPU's default generator: 16 bytes, the seed and the offset."""
     return _generator(device).get_state()
 
@@ -98,7 +99,7 @@ def get_rng_state_all() -> list[Tensor]:
     return [get_rng_state(i) for i in range(device_count())]
 
 
-def set_rng_state(new_state: Tensor, device="cuda") -> None:
+def set_rng_state(new_state: Tensor, device: Any = "cuda") -> None:
     """Set the state of a GPU's default generator; without a GPU, do nothing."""
     if is_available():
         _generator(device).set_state(new_state)

@@ -54,6 +54,7 @@ def _bernoulli(engine, shape, dtype, p: float) -> np.ndarray:
 
 
 def _dropout_noise(engine, shape, dtype, keep: float) -> np.ndarray:
+    require(np.dtype(dtype), COUNTABLE, "bernoulli_scalar_cpu_")
     return mersenne.bernoulli_scalar(engine, shape, keep) * _scale(dtype, keep)
 
 
@@ -66,9 +67,7 @@ def _scale(dtype, keep: float):
     known = dtypes.from_numpy(dtype)
     if not (known.is_floating_point or known.is_complex):
         name = dtypes.SCALAR_NAMES[known]
-        raise RuntimeError(
-            f"result type Float can't be cast to the desired output type {name}"
-        )
+        raise RuntimeError(f"result type Float can't be cast to the desired output type {name}")
     wide = np.float64 if known in (dtypes.float64, dtypes.complex128) else np.float32
     return (wide(1) / wide(keep)).astype(dtype)
 
@@ -308,5 +307,3 @@ def unsigned_sizes(shape: tuple[int, ...]) -> tuple[int, ...]:
                 f"Trying to create tensor with negative dimension {size}: {list(shape)}"
             )
     return shape
-
-

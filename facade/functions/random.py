@@ -1,7 +1,7 @@
 """Make tensors of random numbers: ``rand``, ``randn``, ``randint``, ``randperm``, and their kin."""
 
 import operator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,8 +68,9 @@ def create(name: str, law: Law, parameters: tuple, shape, default, options: Opti
     """
     dtype, device, generator, out = options
     one_of(generator, Generator, _NONE)
+    one_of(out, Tensor, _NONE)
     unsigned_sizes(shape)
-    if one_of(out, Tensor, _NONE) is not None:
+    if out is not None:
         check_out(name, out, dtype, device)
         return refill(out, law, parameters, shape, generator)
     return draw(law, parameters, aval(shape, dtype or default), place(device), generator)
@@ -131,7 +132,7 @@ def _check_high_and_size(high, size) -> None:
         raise bad_argument("randint", "size", 2, "tuple of ints", size)
 
 
-def _low_and_high(given: list, low, high) -> tuple[int, int]:
+def _low_and_high(given: list, low: Any, high: Any) -> tuple[int, int]:
     """Return the bounds given as ``high``, as ``low, high``, or by name."""
     if high is None and given:
         high = given.pop()
@@ -156,15 +157,16 @@ _PERMUTED = [
 @public(method=False)
 @overloads(*_signatures("int n"))
 @creation
-def randperm(n=None, *, generator=None, out=None, dtype, device) -> Tensor:
+def randperm(n: Any = None, *, generator=None, out: Tensor | None = None, dtype, device) -> Tensor:
     """Return the numbers from 0 to ``n - 1`` in random order."""
     if n is None:
         raise NoOverload
     if not is_whole(n):
         raise bad_argument("randperm", "n", 1, "int", n)
     one_of(generator, Generator, _NONE)
+    one_of(out, Tensor, _NONE)
     (n,) = unsigned_sizes((operator.index(n),))
-    if one_of(out, Tensor, _NONE) is not None:
+    if out is not None:
         check_out("randperm", out, dtype, device)
         dtype, device = out.dtype, out.device
     kind = dtype or dtypes.int64
@@ -204,7 +206,7 @@ _LIKE = f"torch.memory_format memory_format = None, {DTYPE_AND_DEVICE}"
 @public(method=False)
 @overloads(*_signatures("Tensor input", rest=_LIKE))
 @creation
-def rand_like(input=None, *, generator=None, dtype, device, memory_format) -> Tensor:
+def rand_like(input: Any = None, *, generator=None, dtype, device, memory_format) -> Tensor:
     """Return uniform numbers in the shape of ``input``, with its dtype and device."""
     a = _aval_like(_only_tensor("rand_like", input), dtype, memory_format)
     return _draw_like(input, UNIFORM, (0.0, 1.0), a, device, generator)
@@ -213,7 +215,7 @@ def rand_like(input=None, *, generator=None, dtype, device, memory_format) -> Te
 @public(method=False)
 @overloads(*_signatures("Tensor input", rest=_LIKE))
 @creation
-def randn_like(input=None, *, generator=None, dtype, device, memory_format) -> Tensor:
+def randn_like(input: Any = None, *, generator=None, dtype, device, memory_format) -> Tensor:
     """Return normal numbers in the shape of ``input``, with its dtype and device."""
     a = _aval_like(_only_tensor("randn_like", input), dtype, memory_format)
     return _draw_like(input, NORMAL, (0.0, 1.0), a, device, generator)
@@ -228,7 +230,7 @@ def randn_like(input=None, *, generator=None, dtype, device, memory_format) -> T
 )  # fmt: skip
 @creation
 def randint_like(
-    input=None, *args, low=None, high=None, generator=None, dtype, device, memory_format
+    input: Any = None, *args, low=None, high=None, generator=None, dtype, device, memory_format
 ) -> Tensor:
     """Return whole numbers in the shape of ``input``, with its dtype and device.
 

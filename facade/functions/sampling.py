@@ -1,10 +1,11 @@
 """Draw from distributions that tensors describe: ``normal``, ``bernoulli``, ``multinomial``, ..."""
 
 import operator
+from typing import Any
 
 import numpy as np
 
-from facade import dtypes, mersenne
+from facade import aten, dtypes, mersenne
 from facade.avals import aval
 from facade.binding import public, write_out
 from facade.devices import CPU
@@ -44,7 +45,9 @@ _NONE = type(None)
     "float mean, float std, tuple of ints size, *, torch.Generator generator = None, "
     f"Tensor out = None, {DTYPE_AND_DEVICE}",
 )
-def normal(mean=None, std=None, size=None, *, generator=None, out=None, **options) -> Tensor:
+def normal(
+    mean: Any = None, std: Any = None, size=None, *, generator=None, out=None, **options
+) -> Tensor:
     """Return normal numbers of a size, or with a tensor's mean or deviation at each element."""
     one_of(generator, Generator, _NONE)
     one_of(out, Tensor, _NONE)
@@ -88,7 +91,7 @@ def _scaled(mean, std: Tensor, generator, out) -> Tensor:
     """Return numbers around ``mean``, a number or a tensor, with each of the deviations."""
     if std.is_complex():
         raise RuntimeError("normal expects standard deviation to be non-complex")
-    if std.numel() and not std.is_meta and not bool((std >= 0).all()):
+    if std.numel() and not std.is_meta and not bool(aten.ge(std, 0).all()):
         raise RuntimeError("normal expects all elements of std >= 0.0")
     tensors = (mean, std) if isinstance(mean, Tensor) else (std,)
     where, kind = _place_and_dtype(tensors[0], out)
