@@ -586,6 +586,31 @@ def test_dropout(code):
     assert_same_run(code)
 
 
+DROPOUT_LAYERS = """\
+torch.nn.functional.dropout(torch.ones(8))
+torch.nn.functional.dropout(x, 0.3)
+torch.nn.functional.dropout(torch.ones(4, 5).t(), 0.3, inplace=True)
+torch.nn.functional.dropout(x, 2)
+torch.nn.functional.alpha_dropout(torch.ones(3, 4), 0.3, True)
+torch.nn.functional.dropout1d(torch.ones(3, 4, 2), 0.3)
+torch.nn.functional.dropout2d(torch.ones(3, 4, 2, 2), 0.3)
+torch.nn.functional.dropout3d(torch.ones(3, 4, 2, 2, 2), 0.3)
+torch.nn.Dropout(0.3)(torch.ones(20))
+torch.nn.Dropout(0.3).eval()(torch.ones(20))
+torch.nn.Dropout(0)(torch.ones(20))
+torch.nn.Dropout(1)(torch.ones(20))
+torch.nn.Dropout2d(0.3)(torch.ones(3, 4, 2, 2))
+""".splitlines()
+
+
+@pytest.mark.parametrize("code", DROPOUT_LAYERS)
+def test_dropout_layers(code):
+    import facade.nn
+
+    assert facade.nn
+    assert_same_run(code)
+
+
 def test_writes_through_views_and_counts_versions():
     def code(torch):
         x = torch.zeros(4, 6)
