@@ -143,15 +143,21 @@ def flush(tape: Tape, want: tuple = ()) -> None:
 
 
 def _execute(tape: Tape, want: tuple) -> None:
+    heirs = []  # slots that overwrote a leaf, in the leaves' order
     for cell in tape.leaf_cells:
-        if cell.tape is tape and cell.array is not None:
-            cell.tape = None
+        if cell.tape is tape:
+            if cell.array is None:
+                heirs.append(cell.ref >> 2)
+            else:
+                cell.tape = None
     tape.leaf_cells.clear()
     nodes = _live_nodes(tape) if tape.nodes else ()
     # 3: the list, the name and the call's argument. A cell rebound twice stands in it twice.
     tape.pending = [c for c in tape.pending if getrefcount(c) > 3 and c.tape is tape]
     cells = {c.ref >> 2: c for c in (*tape.pending, *want)}
-    wanted = sorted(cells)
+    # JAX gives a donated buffer to the next result of its kind: first those that overwrote it
+    first = {slot: slot for slot in heirs if slot in cells}
+    wanted = [*first, *sorted([slot for slot in cells if slot not in first])]
     # as above: nobody but the tape holds the array
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
     program = _program(tape, wanted, nodes, free)
