@@ -1,7 +1,6 @@
 """Make names: put ops and public functions on ``facade`` and on ``Tensor``, in every form."""
 
 import functools
-import inspect
 import warnings
 from collections.abc import Callable
 
@@ -46,6 +45,7 @@ def public(
             f, method=method, inplace=inplace, out=out, aliases=aliases, name=name, module=module
         )
     own = name or function.__name__
+    function = with_numpy_names(function)
     offered = with_out(function) if out else function
     for each in (own, *aliases):
         if module:
@@ -107,10 +107,22 @@ def with_out(call: Callable) -> Callable:
             return call(*args, **kwargs)
         return write_out(call.__name__, out, call(*args, **kwargs))
 
-    parameters = list(inspect.signature(call).parameters.values())
-    keyword = inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=None)
-    if not any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
-        function.__signature__ = inspect.Signature([*parameters, keyword])  # type: ignore[attr-defined]
+    return function
+
+
+def with_numpy_names(call: Callable) -> Callable:
+    """Let a function of ``dim`` be called with numpy's ``axis`` and ``keepdims`` too."""
+    if "dim" not in call.__code__.co_varnames[: call.__code__.co_argcount]:
+        return call
+
+    @functools.wraps(call)
+    def function(*args, **kwargs):
+        if kwargs:
+            for numpys, ours in (("axis", "dim"), ("keepdims", "keepdim")):
+                if numpys in kwargs:
+                    kwargs[ours] = kwargs.pop(numpys)
+        return call(*args, **kwargs)
+
     return function
 
 

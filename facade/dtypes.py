@@ -73,6 +73,8 @@ C_NAMES = {  # what the compiler calls them, which a few messages show
     complex128: "c10::complex<double>",
 }  # fmt: skip
 
+PYTHON_TYPES = {float: float64, int: int64, bool: bool_, complex: complex128}
+
 _NAMED = {d.name: d for d in ALL} | ALIASES
 _FROM_NUMPY = {d.numpy: d for d in ALL}
 _REAL = {complex64: float32, complex128: float64}

@@ -1,5 +1,6 @@
 """Record an op on the tape: the look-up of its result, its references, its autograd node."""
 
+from facade.dtypes import PYTHON_TYPES
 from facade.graph import node_type
 from facade.ops.registry import Entry, Kind, OpSpec, bad_argument, infer, infer_function
 from facade.size import Size
@@ -84,14 +85,15 @@ def _record(entry: Entry | None, operands: tuple, spec, static: tuple, counts: t
                 refs.append(ABSENT if x is None else tape.number(x))
             bit <<= 1
         if entry is None:
-            entry = spec.memo[tuple(signature)]
+            entry = spec.memo.get(tuple(signature))
     except OtherDevice:
         tape.take_back(refs)
         return _record(entry, _on_one_device(operands), spec, static, counts)
-    except (KeyError, TypeError):
-        tape.take_back(refs)
+    except TypeError:  # an argument that isn't hashable, or no number: told apart below
         if entry is not None:
             raise
+    if entry is None:
+        tape.take_back(refs)
         return record_entry(*_first_sight(spec, operands, static, counts))
     node = None
     if mask and entry.tracks and state.grad:
@@ -333,4 +335,4 @@ def _static(value):
         return tuple(_static(v) for v in value)
     if isinstance(value, TensorBase) or (hasattr(value, "dtype") and hasattr(value, "item")):
         return value.item()
-    return value
+    return PYTHON_TYPES[value] if isinstance(value, type) else value
