@@ -1,0 +1,137 @@
+"""Scaled dot-product attention."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from facade.dtypes import bool_, float32
+from facade.errors import broadcast_shapes
+from facade.ops.linalg import matmul_precision
+from facade.ops.registry import Raw, op
+
+_C_NAMES = {
+    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
+    "int64": "long int", "int32": "int",
+}  # fmt: skip
+
+
+def _c_name(a) -> str:
+    return _C_NAMES.get(a.dtype.name, a.dtype.name)
+
+
+def _check(query, key, value, attn_mask, is_causal, scale, enable_gqa):
+    if min(query.ndim, key.ndim, value.ndim) < 2:
+        raise RuntimeError(
+            "Expected query, key, and value to all be  at least 2 dimensional, but got "
+            f"query.dim: {query.ndim} key.dim: {key.ndim} and value.dim: {value.ndim} instead."
+        )
+    if not query.dtype is key.dtype is value.dtype:
+        raise RuntimeError(
+            "Expected query, key, and value to have the same dtype, but got "
+            f"query.dtype: {_c_name(query)} key.dtype: {_c_name(key)} and "
+            f"value.dtype: {_c_name(value)} instead."
+        )
+    if attn_mask is not None and attn_mask.dtype not in (bool_, float32, query.dtype):
+        raise RuntimeError(
+            "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+            f"attn_mask.dtype: {_c_name(attn_mask)} and  query.dtype: {_c_name(query)} instead."
+        )
+    if not query.dtype.is_floating_point:
+        raise RuntimeError("expected scalar type Float but found Long")
+    heads = (query.shape[-3:-2], key.shape[-3:-2])
+    if enable_gqa and heads[0] != heads[1] and heads[0][0] % heads[1][0]:
+        raise RuntimeError(
+            "Number of heads in key and value must divide the number of heads in "
+        )
+    _check_sizes(query, key, value, attn_mask, enable_gqa)
+
+
+def _check_sizes(query, key, value, attn_mask, enable_gqa) -> None:
+    if not enable_gqa:
+        broadcast_shapes(query.shape[:-2], key.shape[:-2])
+    if query.shape[-1] != key.shape[-1]:
+        rows, width = math.prod(query.shape[:-2]), query.shape[-1]
+        raise RuntimeError(
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{rows}, {width}] but got: [{rows}, {key.shape[-1]}]."
+        )
+    if attn_mask is not None:
+        scores = (*query.shape[:-1], key.shape[-2])
+        broadcast_shapes(scores, attn_mask.shape)
+
+
+def _name(query, key, value, attn_mask) -> str:
+    """Return the name of PyTorch's fused kernel, or of the last of the ops in its place."""
+    fused = (
+        query.ndim == key.ndim == value.ndim == 4
+        and query.shape[:1] == key.shape[:1]
+        and query.shape[-1] == value.shape[-1]
+    )
+    if fused:
+        return "ScaledDotProductFlashAttentionForCpuBackward0"
+    return "MmBackward0" if query.ndim == 2 else "UnsafeViewBackward0"
+
+
+def _weights(query, key, attn_mask, is_causal: bool, scale: float | None):
+    """Return the softmax of the scores; a row with nothing to see is zeros."""
+    scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
+    # the root on both sides keeps small floats in range
+    root = math.sqrt(abs(scale))
+    scores = jnp.einsum(
+        "...qd,...kd->...qk", query * root, key * math.copysign(root, scale),
+        precision=matmul_precision(query.dtype), preferred_element_type=_wide(query.dtype),
+    )  # fmt: skip
+    seen = None
+    if is_causal:
+        seen = jnp.tril(jnp.ones(scores.shape[-2:], bool))
+    if attn_mask is not None and attn_mask.dtype == bool:
+        seen = attn_mask if seen is None else seen & attn_mask
+    elif attn_mask is not None:
+        scores = scores + attn_mask.astype(scores.dtype)
+    if seen is not None:
+        scores = jnp.where(seen, scores, -jnp.inf)
+    most = jax.lax.stop_gradient(jnp.max(scores, -1, keepdims=True, initial=-jnp.inf))
+    exps = jnp.exp(scores - jnp.where(most == -jnp.inf, 0, most))
+    total = jnp.sum(exps, -1, keepdims=True)
+    return (exps / jnp.where(total == 0, 1, total)).astype(query.dtype)
+
+
+def _wide(dtype):
+    return jnp.float32 if dtype.itemsize < 4 else dtype
+
+
+def _repeat_heads(query, key, value, enable_gqa: bool):
+    """Give each group of query heads its own copy of the key's and the value's head."""
+    if not enable_gqa or query.ndim < 3:
+        return key, value
+    times = query.shape[-3] // key.shape[-3]
+    return jnp.repeat(key, times, -3), jnp.repeat(value, times, -3)
+
+
+@op(public="", check=_check, grad_name=_name)
+def scaled_dot_product_attention(
+    query: Raw, key: Raw, value: Raw, attn_mask: Raw | None, is_causal: bool,
+    scale: float | None, enable_gqa: bool,
+) -> jax.Array:  # fmt: skip
+    """Return the values ``(*, S, Ev)``, weighted for each query ``(*, L, E)`` by its keys.
+
+    Args:
+        attn_mask: True where a query sees a key, or a number added to the score.
+        is_causal: Whether query ``i`` sees keys up to ``i`` only.
+        scale: What scores are multiplied by; ``1 / sqrt(E)`` if None.
+        enable_gqa: Whether the key has fewer heads, each for a group of query heads.
+    """
+    key, value = _repeat_heads(query, key, value, enable_gqa)
+    weights = _weights(query, key, attn_mask, is_causal, scale)
+    return jnp.matmul(weights, value, precision=matmul_precision(value.dtype))
+
+
+@op(public="", check=_check, grad_name="SafeSoftmaxBackward0")
+def attention_weights(
+    query: Raw, key: Raw, value: Raw, attn_mask: Raw | None, is_causal: bool,
+    scale: float | None, enable_gqa: bool,
+) -> jax.Array:  # fmt: skip
+    """Return the weights of :func:`scaled_dot_product_attention`, which dropout goes on."""
+    key, _ = _repeat_heads(query, key, value, enable_gqa)
+    return _weights(query, key, attn_mask, is_causal, scale)

@@ -1,0 +1,90 @@
+"""Numbers for pairs of vectors: similarity, distance, bilinear forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from facade.dtypes import SCALAR_NAMES
+from facade.errors import wrap_dim
+from facade.ops.declare import kernel, refuse
+from facade.ops.linalg import matmul_precision
+from facade.ops.registry import Array, Promote, Raw, op, promote
+
+
+def _check_cosine(x1, x2, dim, eps):
+    common = promote(Promote.SAME, [x1, x2])
+    if not common.is_floating_point:
+        raise RuntimeError(
+            "expected common dtype to be floating point, yet common dtype is "
+            f"{SCALAR_NAMES[common]}"
+        )
+    wrap_dim(dim, max(x1.ndim, x2.ndim))
+
+
+def _size(x, dim: int, eps: float):
+    """Return the norm along ``dim``, at least ``eps``; its slope at 0 is 0."""
+    squares = jnp.sum(jnp.square(x), dim, keepdims=True)
+    zero = squares == 0
+    return jnp.maximum(jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares))), eps)
+
+
+@op(public="", promotes=Promote.SAME, check=_check_cosine, grad_name="SumBackward1")
+def cosine_similarity(x1: Array, x2: Array, dim: int, eps: float):
+    """Return the cosine of the angle between vectors along ``dim``."""
+    x1, x2 = jnp.broadcast_arrays(x1, x2)
+    return jnp.sum((x1 / _size(x1, dim, eps)) * (x2 / _size(x2, dim, eps)), dim)
+
+
+def _check_pdist(input, p):
+    if input.ndim != 2:
+        raise RuntimeError(f"pdist only supports 2D tensors, got: {input.ndim}D")
+    if not input.dtype.is_floating_point:
+        raise RuntimeError("pdist only supports floating-point dtypes")
+    if p < 0:
+        raise RuntimeError("pdist only supports non-negative p values")
+
+
+@op(public="", check=_check_pdist)
+def pdist(input: Raw, p: float) -> jax.Array:
+    """Return the ``p``-norm distance of each two rows, the first row's first."""
+    first, second = np.triu_indices(input.shape[0], 1)
+    gap = jnp.abs(input[first] - input[second])
+    if p == 0:
+        return jnp.sum(gap != 0, 1).astype(input.dtype)
+    if p == np.inf:
+        return jnp.max(gap, 1, initial=0)
+    total = jnp.sum(jnp.where(gap == 0, 0, jnp.where(gap == 0, 1, gap) ** p), 1)
+    same = total == 0
+    return jnp.where(same, 0, jnp.where(same, 1, total) ** (1 / p))
+
+
+def _check_bilinear(input1, input2, weight, bias):
+    for dim in range(max(input1.ndim, input2.ndim) - 1):
+        a, b = input1.shape[dim], input2.shape[dim]
+        if a != b:
+            raise RuntimeError(
+                f"bilinear(): input batch dimensions do not match at dim {dim}: got {a} and {b}"
+            )
+    for number, (x, wanted) in enumerate(((input1, weight.shape[1]), (input2, weight.shape[2])), 1):
+        if x.shape[-1] != wanted:
+            raise RuntimeError(
+                f"bilinear(): input{number} size does not match weight size: got {x.shape[-1]} "
+                f"but expected {wanted}"
+            )
+    if bias is not None and bias.shape[0] != weight.shape[0]:
+        raise RuntimeError(
+            f"bilinear(): bias size does not match weight size: got {bias.shape[0]} "
+            f"but expected {weight.shape[0]}"
+        )
+    refuse(bool=kernel("addmm_impl_cpu_"))(input1=input1)
+
+
+@op(
+    public="", check=_check_bilinear,
+    grad_name=lambda bias: "ViewBackward0" if bias is None else "AddBackward0",
+)  # fmt: skip
+def bilinear(input1: Raw, input2: Raw, weight: Raw, bias: Raw | None = None) -> jax.Array:
+    """Return ``input1 @ weight[k] @ input2 + bias[k]`` for each k."""
+    precision = matmul_precision(input1.dtype)
+    found = jnp.einsum("...i,kij,...j->...k", input1, weight, input2, precision=precision)
+    return found if bias is None else found + bias
