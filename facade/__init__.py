@@ -4,7 +4,11 @@ from facade import autograd as autograd
 from facade import cuda as cuda
 from facade import dtypes as _dtypes
 from facade import functions as _functions
+from facade import hub as hub
+from facade import nn as nn
+from facade import optim as optim
 from facade import random as random
+from facade import serialization as serialization
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import is_grad_enabled as is_grad_enabled
@@ -15,6 +19,7 @@ from facade.devices import device as device
 from facade.dtypes import dtype as dtype
 from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
+from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last
 from facade.layouts import channels_last_3d as channels_last_3d
 from facade.layouts import contiguous_format as contiguous_format
@@ -31,6 +36,8 @@ from facade.random import initial_seed as initial_seed
 from facade.random import manual_seed as manual_seed
 from facade.random import seed as seed
 from facade.random import set_rng_state as set_rng_state
+from facade.serialization import load as load
+from facade.serialization import save as save
 from facade.size import Size as Size
 from facade.tensor import Tensor as Tensor
 

@@ -39,6 +39,7 @@ from facade.nn.loss import MSELoss as MSELoss
 from facade.nn.loss import NLLLoss as NLLLoss
 from facade.nn.loss import SmoothL1Loss as SmoothL1Loss
 from facade.nn.module import Module as Module
+from facade.nn.normalization import GroupNorm as GroupNorm
 from facade.nn.normalization import LayerNorm as LayerNorm
 from facade.nn.parameter import Buffer as Buffer
 from facade.nn.parameter import Parameter as Parameter
