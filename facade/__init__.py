@@ -5,6 +5,7 @@ from facade import cuda as cuda
 from facade import dtypes as _dtypes
 from facade import functions as _functions
 from facade import hub as hub
+from facade import linalg as linalg
 from facade import nn as nn
 from facade import optim as optim
 from facade import random as random

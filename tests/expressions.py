@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from parity import both
 
-from facade import aten, layouts
+from facade import aten, layouts, linalg
 
-LEAVES = "xmvscbwp"
+LEAVES = "xmvscbwpAR"
 
 
 def lines(text):
@@ -60,6 +60,9 @@ def names(module):
         "x": (2, 3, 4), "m": (3, 4), "v": (4,), "s": (), "b": (2, 4, 5), "w": (5, 4), "p": (5,),
     }.items():  # fmt: skip
         scope[name] = random(*shape).requires_grad_()
+    scope["A"] = module.tensor([[4.0, 1, 2], [1, 5, 3], [2, 3, 6]], requires_grad=True)
+    scope["R"] = random(3, 2).requires_grad_()
+    scope["la"] = torch.linalg if module is torch else linalg
     parts = rng.standard_normal((2, 3, 4)).astype("float32")
     scope["c"] = module.tensor(parts[0] + 1j * parts[1]).requires_grad_()
     scope |= {

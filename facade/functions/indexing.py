@@ -5,6 +5,7 @@ import warnings
 from types import EllipsisType
 
 import numpy as np
+from jax.core import Tracer
 
 from facade import aten
 from facade.avals import aval
@@ -181,7 +182,7 @@ def _range(part: Tensor, dim: int, key: slice, keep_full: bool = False) -> Tenso
         raise IndexError("slice() cannot be applied to a 0-dim tensor.")
     size = part._aval.shape[dim]
     start, stop, step = key.indices(size)
-    if keep_full and step == 1 and start == 0 and stop == size:
+    if keep_full and step == 1 and not key.start and stop == size:
         return part
     length = max(0, -(-(stop - start) // step))
     return aten.slice(part, dim, start, length, step)
@@ -256,6 +257,8 @@ def at_hand(index: Tensor) -> np.ndarray | None:
     array = index._cell.storage.array
     if array is None or not index.is_cpu or array.dtype != index.dtype.numpy:
         return None
+    if isinstance(array, Tracer):
+        return None
     return np.asarray(array)
 
 
@@ -303,12 +306,22 @@ def when_known(tensor: Tensor, check) -> None:
 @public(module=False)
 def __setitem__(self: Tensor, key, value) -> None:
     """Write ``value``, broadcast and cast, into the part of the tensor that ``key`` names."""
-    part, indices = (self, {}) if key is Ellipsis else _basic(self, _items(key))
+    part, indices = _target(self, key)
     value = _value(self, value)
     if not indices:
         _assign(part, value)
     elif not _write_masked(part, indices, value):
         _index_put(part, indices, value)
+
+
+def _target(self: Tensor, key) -> tuple[Tensor, dict[int, Tensor]]:
+    if key is Ellipsis:
+        return self, {}
+    if type(key) is int:
+        return _position(self, 0, key), {}
+    if type(key) is slice:
+        return _range(self, 0, key, keep_full=True), {}
+    return _basic(self, _items(key))
 
 
 def _value(self: Tensor, value):

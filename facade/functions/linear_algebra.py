@@ -4,7 +4,6 @@ import string
 
 from facade import aten
 from facade.binding import public
-from facade.errors import wrap_dim
 from facade.ops import linalg
 from facade.ops.einsum import parse_einsum
 from facade.program import flush
@@ -65,7 +64,7 @@ def cross(input: Tensor, other: Tensor, dim: int | None = None) -> Tensor:
         if 3 not in input.shape:
             raise RuntimeError("no dimension of size 3 in input")
         dim = input.shape.index(3)
-    return aten.linalg_cross(input, other, wrap_dim(dim, input.ndim))
+    return aten.linalg_cross(input, other, dim)
 
 
 @public(method=False, out=True)

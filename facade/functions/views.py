@@ -1,7 +1,6 @@
 """Views: other shapes and parts of a tensor that share its storage."""
 
 from itertools import pairwise
-from typing import Any
 
 from facade import aten
 from facade.binding import public
@@ -15,10 +14,14 @@ from facade.tape import state
 from facade.tensor import Tensor, chain_geometry
 
 
-def sizes(given: tuple, named: Any = None) -> tuple:
+def sizes(given: tuple, named: dict, name: str = "size") -> tuple:
     """Return the ints of ``f(2, 3)``, ``f((2, 3))`` or ``f(size=(2, 3))``."""
-    if named is not None:
-        return tuple(named)
+    if given and type(given[0]) is int:
+        return given
+    if named:
+        given = (named.pop(name, None),)
+        if named or given[0] is None:
+            raise TypeError(f"got an unexpected keyword argument '{next(iter(named), name)}'")
     if len(given) == 1 and not hasattr(given[0], "__index__"):
         return tuple(given[0])
     return given
@@ -28,29 +31,25 @@ def sizes(given: tuple, named: Any = None) -> tuple:
 
 
 @public(module=False)
-def view(self: Tensor, *size, dtype: dtype_class | None = None, **named) -> Tensor:
+def view(self: Tensor, *size, **named) -> Tensor:
     """View the elements in another size, or their bits as another dtype.
 
     Raises:
         RuntimeError: strides can't describe that.
     """
-    if len(size) == 1 and isinstance(size[0], dtype_class):
-        dtype = size[0]
-    if dtype is not None:
+    if size and type(size[0]) is int:
+        return aten.view(self, size)
+    dtype = named["dtype"] if "dtype" in named else size[0] if size else None
+    if isinstance(dtype, dtype_class):
         return aten.view_dtype(self, dtype, self._aval.dtype)
-    wanted = sizes(size, named.get("size"))
-    _check_ints("view", wanted, size or named)
+    wanted = sizes(size, named)
+    if not all(hasattr(s, "__index__") for s in wanted) or not (size or named):
+        kinds = ", ".join(type(s).__name__ for s in size)
+        raise TypeError(
+            f"view() received an invalid combination of arguments - got ({kinds}), but expected "
+            "one of:\n * (torch.dtype dtype)\n * (tuple of ints size)\n"
+        )
     return aten.view(self, wanted)
-
-
-def _check_ints(name: str, wanted: tuple, given) -> None:
-    if given and all(hasattr(s, "__index__") for s in wanted):
-        return
-    kinds = ", ".join(type(g).__name__ for g in given)
-    raise TypeError(
-        f"{name}() received an invalid combination of arguments - got ({kinds}), but expected one "
-        "of:\n * (torch.dtype dtype)\n * (tuple of ints size)\n"
-    )
 
 
 @public(module=False)
@@ -62,7 +61,7 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
 @public
 def reshape(input: Tensor, *shape, **named) -> Tensor:
     """Return the elements in another size: a view where strides allow it, else a copy."""
-    wanted = sizes(shape, named.get("shape"))
+    wanted = sizes(shape, named, "shape")
     known = input._aval
     if known.contiguous:
         return aten.view(input, wanted)
@@ -136,7 +135,7 @@ def _squeeze_dim(dim: tuple, named: dict):
 @public
 def permute(input: Tensor, *dims, **named) -> Tensor:
     """Put the dimensions in another order."""
-    return aten.permute(input, sizes(dims, named.get("dims")))
+    return aten.permute(input, sizes(dims, named, "dims"))
 
 
 @public(aliases=("moveaxis",))
@@ -214,7 +213,7 @@ def adjoint(input: Tensor) -> Tensor:
 @public(module=False)
 def expand(self: Tensor, *size, implicit: bool = False, **named) -> Tensor:
     """Repeat dimensions of size 1 and prepend new ones; -1 keeps a size."""
-    return aten.expand(self, sizes(size, named.get("size")))
+    return aten.expand(self, sizes(size, named))
 
 
 @public(module=False)

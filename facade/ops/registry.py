@@ -66,7 +66,7 @@ class OpSpec:
         out: Whether ``out=`` is accepted.
         public: Where the name is bound: "both", "function", "method" or "" (called by others).
         strides: For a result laid out in its own way, ``(operands' avals, **static) -> strides``;
-            None for row-major order.
+            None for row-major order, a list for several results.
         geometry: For a view, ``(shape, strides, offset), **static -> (shape, strides, offset)``.
         write: For a view, ``(base, value, **static) -> base`` with the viewed elements replaced.
         differentiable: False for ops without a derivative (comparisons, sorting indices).
@@ -274,7 +274,8 @@ def _strides(spec: OpSpec, result, number: int, shape, operands: list, static: d
     if spec.geometry is not None:
         return _view_geometry(spec, operands[0], number, static)[1]
     if spec.strides is not None:
-        return spec.strides(operands, **static)
+        found = spec.strides(operands, **static)
+        return found[number] if isinstance(found, list) else found
     if shape is not None and result.shape == shape:
         return elementwise_strides(shape, operands)
     return None

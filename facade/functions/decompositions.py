@@ -1,0 +1,363 @@
+"""Factorizations and solutions with their several results and errors (``torch.linalg``)."""
+
+import numpy as np
+
+from facade import aten
+from facade.binding import public
+from facade.dtypes import SCALAR_NAMES
+from facade.ops.decompositions import check_matrices
+from facade.return_types import named_tuple
+from facade.tape import state
+from facade.tensor import Tensor
+
+inf = float("inf")
+
+
+class _LinAlgError(RuntimeError):
+    """A matrix is singular, or otherwise not what an algorithm needs."""
+
+
+LinAlgError = _LinAlgError
+
+_Svd = named_tuple("linalg_svd", ("U", "S", "Vh"))
+_OldSvd = named_tuple("svd", ("U", "S", "V"))
+_Eigh = named_tuple("linalg_eigh", ("eigenvalues", "eigenvectors"))
+_Eig = named_tuple("linalg_eig", ("eigenvalues", "eigenvectors"))
+_Qr = named_tuple("linalg_qr", ("Q", "R"))
+_OldQr = named_tuple("qr", ("Q", "R"))
+_Slogdet = named_tuple("linalg_slogdet", ("sign", "logabsdet"))
+_OldSlogdet = named_tuple("slogdet", ("sign", "logabsdet"))
+_CholeskyEx = named_tuple("linalg_cholesky_ex", ("L", "info"))
+_InvEx = named_tuple("linalg_inv_ex", ("inverse", "info"))
+_SolveEx = named_tuple("linalg_solve_ex", ("result", "info"))
+_Lu = named_tuple("linalg_lu", ("P", "L", "U"))
+_Lstsq = named_tuple("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
+
+
+def _check_info(info: Tensor, text: str, name: str) -> None:
+    """Raise if an algorithm failed; this reads its verdict, as PyTorch does.
+
+    In a pure function there is nothing to read; the result then holds nan or inf.
+
+    Raises:
+        LinAlgError: with ``text``, in which ``{}`` is the number in ``info``.
+    """
+    if state.tape.pure:
+        return
+    codes = np.atleast_1d(info._host())
+    if codes.any():
+        at = int(np.flatnonzero(codes)[0])
+        batch = f"(Batch element {at}): " if info.ndim else ""
+        raise _LinAlgError(f"{name}: {batch}{text.format(codes.reshape(-1)[at])}")
+
+
+_SINGULAR = (
+    "The diagonal element {} is zero, the inversion could not be completed because the input "
+    "matrix is singular."
+)
+_INDEFINITE = (
+    "The factorization could not be completed because the input is not positive-definite "
+    "(the leading minor of order {} is not positive-definite)."
+)
+
+
+# ---- inverse, solution, determinant ----
+
+
+def inv_ex(A: Tensor, *, check_errors: bool = False):
+    """Return the inverse and whether that failed (0: no), without raising."""
+    result = _InvEx(*aten.linalg_inv_ex(A))
+    if check_errors:
+        _check_info(result.info, _SINGULAR, "linalg.inv_ex")
+    return result
+
+
+@public(name="inverse", out=True)
+def inv(A: Tensor) -> Tensor:
+    """Return the inverse of square matrices.
+
+    Raises:
+        LinAlgError: one has none.
+    """
+    result, info = aten.linalg_inv_ex(A)
+    _check_info(info, _SINGULAR, "linalg.inv")
+    return result
+
+
+def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = False):
+    """Return X of ``A @ X = B`` and whether that failed (0: no), without raising."""
+    result = _SolveEx(*aten.linalg_solve_ex(A, B, left))
+    if check_errors:
+        _check_info(result.info, _UNSOLVABLE, "torch.linalg.solve_ex")
+    return result
+
+
+_UNSOLVABLE = "The solver failed because the input matrix is singular."
+
+
+def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
+    """Return X of ``A @ X = B``, or of ``X @ A = B``.
+
+    Raises:
+        LinAlgError: a matrix is singular.
+    """
+    result, info = aten.linalg_solve_ex(A, B, left)
+    _check_info(info, _UNSOLVABLE, "torch.linalg.solve")
+    return result
+
+
+def solve_triangular(
+    A: Tensor, B: Tensor, *, upper: bool, left: bool = True, unitriangular: bool = False
+) -> Tensor:
+    """Return X of ``A @ X = B`` for triangular A."""
+    return aten.linalg_solve_triangular(A, B, upper, left, unitriangular)
+
+
+@public
+def det(A: Tensor) -> Tensor:
+    """Return the determinant."""
+    return aten.linalg_det(A)
+
+
+def slogdet(A: Tensor):
+    """Return the determinant's sign and the logarithm of its size."""
+    return _Slogdet(*aten.linalg_slogdet(A))
+
+
+@public(name="slogdet")
+def _slogdet(input: Tensor):
+    """Return the determinant's sign and the logarithm of its size."""
+    return _OldSlogdet(*aten.linalg_slogdet(input))
+
+
+@public
+def logdet(input: Tensor) -> Tensor:
+    """Return the logarithm of the determinant, nan where that is negative."""
+    sign, size = aten.linalg_slogdet(input)
+    return aten.where(aten.eq(sign, -1.0), float("nan"), size)
+
+
+def pinv(A: Tensor, *, atol=None, rtol=None, hermitian: bool = False) -> Tensor:
+    """Return the Moore-Penrose inverse."""
+    return aten.linalg_pinv(A, rtol, hermitian)
+
+
+@public
+def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
+    """Return the Moore-Penrose inverse."""
+    return aten.linalg_pinv(input, rcond, False)
+
+
+def lstsq(A: Tensor, B: Tensor, rcond=None, *, driver: str | None = None):
+    """Return the X that brings ``A @ X`` closest to ``B``, the residuals and A's rank."""
+    solution = aten.matmul(aten.linalg_pinv(A, rcond, False), B)
+    rows, columns = A.shape[-2:]
+    empty = A.new_empty((0,))
+    residuals = empty
+    if rows > columns:
+        residuals = ((B - A @ solution) ** 2).sum(-2)
+    return _Lstsq(solution, residuals, matrix_rank(A), empty)
+
+
+# ---- factors ----
+
+
+def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False):
+    """Return the Cholesky factor and whether that failed (0: no), without raising."""
+    result = _CholeskyEx(*aten.linalg_cholesky_ex(A, upper))
+    if check_errors:
+        _check_info(result.info, _INDEFINITE, "linalg.cholesky_ex")
+    return result
+
+
+def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
+    """Return the lower (or upper) triangular L of ``A = L @ L.mH``.
+
+    Raises:
+        LinAlgError: a matrix is not positive-definite.
+    """
+    factor, info = aten.linalg_cholesky_ex(A, upper)
+    _check_info(info, _INDEFINITE, "linalg.cholesky")
+    return factor
+
+
+@public(name="cholesky")
+def _cholesky(input: Tensor, upper: bool = False) -> Tensor:
+    """Return the Cholesky factor; :func:`facade.linalg.cholesky` is its newer name."""
+    return cholesky(input, upper=upper)
+
+
+def qr(A: Tensor, mode: str = "reduced"):
+    """Return Q and R: ``"reduced"``, ``"complete"``, or with an empty Q ``"r"``."""
+    return _Qr(*aten.linalg_qr(A, mode))
+
+
+@public(name="qr")
+def _qr(input: Tensor, some: bool = True):
+    """Return Q and R; :func:`facade.linalg.qr` is its newer name."""
+    return _OldQr(*aten.linalg_qr(input, "reduced" if some else "complete"))
+
+
+def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None):
+    """Return U, the singular values and Vh."""
+    return _Svd(*aten.linalg_svd(A, full_matrices))
+
+
+@public(name="svd")
+def _svd(input: Tensor, some: bool = True, compute_uv: bool = True):
+    """Return U, the singular values and V; :func:`facade.linalg.svd` is its newer form."""
+    u, s, vh = aten.linalg_svd(input, not some)
+    return _OldSvd(u, s, vh.mH)
+
+
+def svdvals(A: Tensor, *, driver: str | None = None) -> Tensor:
+    """Return the singular values, descending."""
+    return aten.linalg_svdvals(A)
+
+
+def eigh(A: Tensor, UPLO: str = "L"):
+    """Return the eigenvalues, ascending, and eigenvectors of symmetric matrices."""
+    return _Eigh(*aten.linalg_eigh(A, UPLO.upper()))
+
+
+def eigvalsh(A: Tensor, UPLO: str = "L") -> Tensor:
+    """Return the eigenvalues of symmetric matrices, ascending."""
+    return aten.linalg_eigvalsh(A, UPLO.upper())
+
+
+def eig(A: Tensor):
+    """Return the eigenvalues and eigenvectors, complex."""
+    return _Eig(*aten.linalg_eig(A))
+
+
+def eigvals(A: Tensor) -> Tensor:
+    """Return the eigenvalues, complex."""
+    return aten.linalg_eigvals(A)
+
+
+def lu(A: Tensor, *, pivot: bool = True):
+    """Return P, L and U of ``A = P @ L @ U``."""
+    order, lower, upper = aten.linalg_lu(A)
+    return _Lu(order.detach(), lower, upper)
+
+
+@public
+def matrix_exp(A: Tensor) -> Tensor:
+    """Return the matrix exponential."""
+    return aten.linalg_matrix_exp(A)
+
+
+# ---- powers, ranks ----
+
+
+@public(out=True)
+def matrix_power(A: Tensor, n: int) -> Tensor:
+    """Return the product of n factors A, or of their inverses if n is negative."""
+    check_matrices("matrix_power", A._aval)
+    if n < 0:
+        A, n = inv(A), -n
+        if n == 1:
+            return A
+    if n == 0:
+        eye = Tensor._from_array(np.eye(A.shape[-1], dtype=A.dtype.numpy))
+        return eye.to(A.device).expand(A.shape).clone()
+    if n == 1:
+        return aten.clone(A)
+    half = A if n < 4 else matrix_power(A, n // 2)
+    squared = aten.matmul(half, half)
+    return aten.matmul(squared, A) if n % 2 else squared
+
+
+def matrix_rank(A: Tensor, tol=None, *, atol=None, rtol=None, hermitian: bool = False) -> Tensor:
+    """Return how many singular values are greater than the tolerance."""
+    values = aten.linalg_svdvals(A)
+    greatest = values.amax(-1, keepdim=True)
+    eps = np.finfo(values.dtype.numpy).eps
+    relative = max(A.shape[-2:]) * eps if rtol is None and atol is None and tol is None else rtol
+    bound = tol if tol is not None else aten.mul(greatest, relative or 0.0)
+    if atol is not None:
+        bound = bound.clamp_min(atol)
+    return (values > bound).sum(-1)
+
+
+def cond(A: Tensor, p=None) -> Tensor:
+    """Return the condition number in a matrix norm, by default the spectral one."""
+    if p in (None, 2, -2):
+        values = aten.linalg_svdvals(A)
+        largest, smallest = values.amax(-1), values.amin(-1)
+        return aten.div(*((smallest, largest) if p == -2 else (largest, smallest)))
+    return aten.mul(matrix_norm(A, p), matrix_norm(inv(A), p))
+
+
+# ---- norms ----
+
+
+def vector_norm(x: Tensor, ord=2, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
+    """Return the norm of the elements over ``dim``, as if they were one vector."""
+    dims = tuple(dim) if isinstance(dim, list) else dim
+    return aten.linalg_vector_norm(x, float(ord), dims, keepdim, dtype)
+
+
+def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim: bool = False, *, dtype=None) -> Tensor:
+    """Return the norms of the matrices in two dimensions: "fro", "nuc", ±1, ±2 or ±inf.
+
+    Raises:
+        RuntimeError: there is no such norm.
+    """
+    if A.ndim < 2:
+        raise RuntimeError(
+            "linalg.matrix_norm: The input tensor A must have at least 2 dimensions."
+        )
+    if not (A.dtype.is_floating_point or A.dtype.is_complex):
+        raise RuntimeError(
+            "linalg.matrix_norm: Expected a floating point or complex tensor as input. "
+            f"Got {SCALAR_NAMES[A.dtype]}"
+        )
+    if ord not in ("fro", "nuc", 1, -1, 2, -2, inf, -inf):
+        raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
+    A = A if dtype is None else A.to(dtype)
+    rows, columns = (d % A.ndim for d in dim)
+    if ord == "fro":
+        return aten.linalg_vector_norm(A, 2.0, (rows, columns), keepdim, None)
+    last = A.movedim((rows, columns), (-2, -1))
+    if ord in ("nuc", 2, -2):
+        values = aten.linalg_svdvals(last)
+    else:
+        values = aten.sum(aten.abs(last), -2 if abs(ord) == 1 else -1)
+    result = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
+    if keepdim:
+        for d in sorted((rows, columns)):
+            result = result.unsqueeze(d)
+    return result
+
+
+def norm(A: Tensor, ord=None, dim=None, keepdim: bool = False, *, dtype=None) -> Tensor:
+    """Return a vector norm, or of two dimensions with an order given a matrix norm."""
+    if ord is None:
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    dims = dim if dim is None or isinstance(dim, int) else tuple(dim)
+    if dims is None and A.ndim not in (1, 2):
+        raise RuntimeError(
+            "linalg.norm: If dim is not specified but ord is, the input must be 1D or 2D. "
+            f"Got {A.ndim}D."
+        )
+    if isinstance(dims, int) or (dims is None and A.ndim == 1) or (dims and len(dims) == 1):
+        return vector_norm(A, ord, dims, keepdim, dtype=dtype)
+    return matrix_norm(A, ord, dims or (-2, -1), keepdim, dtype=dtype)
+
+
+# ---- products ----
+
+
+def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
+    """Return the dot products along ``dim``, the first factor conjugated."""
+    return aten.sum(aten.mul(aten.conj(x) if x.dtype.is_complex else x, y), dim)
+
+
+@public(method=False)
+def cdist(
+    x1: Tensor, x2: Tensor, p: float = 2.0,
+    compute_mode: str = "use_mm_for_euclid_dist_if_necessary",
+) -> Tensor:  # fmt: skip
+    """Return the p-norm of the difference of every two rows of ``x1`` and ``x2``."""
+    return aten._cdist(x1, x2, float(p), compute_mode or "use_mm_for_euclid_dist_if_necessary")

@@ -1,0 +1,373 @@
+"""Factorizations of matrices, and what is computed by them: inverses, solutions, determinants."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from facade.avals import contiguous_strides
+from facade.dtypes import SCALAR_NAMES
+from facade.ops.linalg import product
+from facade.ops.reduction import p_norm
+from facade.ops.registry import Raw, op
+
+# LAPACK's matrices are column by column, and PyTorch leaves its results so.
+
+
+def column_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of matrices stored column by column."""
+    turned = contiguous_strides((*shape[:-2], shape[-1], shape[-2]))
+    return (*turned[:-2], turned[-1], turned[-2])
+
+
+def _check_matrices(name: str, square: bool = True):
+    def check(input, **static) -> None:
+        check_matrices(name, input, square)
+
+    return check
+
+
+def check_matrices(name: str, input, square: bool = True) -> None:
+    """Raise PyTorch's error unless ``input`` holds (square) matrices of floats.
+
+    Raises:
+        RuntimeError: it doesn't.
+    """
+    if input.ndim < 2:
+        raise RuntimeError(
+            f"linalg.{name}: The input tensor A must have at least 2 dimensions."
+        )
+    rows, columns = input.shape[-2:]
+    if square and rows != columns:
+        raise RuntimeError(
+            f"linalg.{name}: A must be batches of square matrices, "
+            f"but they are {rows} by {columns} matrices"
+        )
+    if not (input.dtype.is_floating_point or input.dtype.is_complex):
+        raise RuntimeError(
+            f"linalg.{name}: Expected a floating point or complex tensor as input. "
+            f"Got {SCALAR_NAMES[input.dtype]}"
+        )
+    if input.dtype.itemsize < 4:
+        raise RuntimeError(
+            f"linalg.{name}: Low precision dtypes not supported. Got {SCALAR_NAMES[input.dtype]}"
+        )
+
+
+# ---- inverse, solution, determinant ----
+
+
+def _zero_pivot(a) -> jax.Array:
+    """Return the number, from 1, of the first zero pivot of each matrix, 0 if there is none."""
+    pivots = jnp.diagonal(lax.linalg.lu(lax.stop_gradient(a))[0], axis1=-2, axis2=-1)
+    zero = pivots == 0
+    first = jnp.argmax(zero, -1).astype(jnp.int32) + 1
+    return jnp.where(zero.any(-1), first, 0)
+
+
+@op(public="", check=_check_matrices("inv"), grad_name="LinalgInvExBackward0",
+    strides=lambda operands: [column_strides(operands[0].shape), None])  # fmt: skip
+def linalg_inv_ex(input: Raw) -> tuple:
+    """Return the inverses, and for each the number of a zero pivot (0: none)."""
+    return jnp.linalg.inv(input), _zero_pivot(input)
+
+
+def _is_vector(a, b) -> bool:
+    """Return whether ``b`` is a batch of vectors to ``solve``, rather than of matrices."""
+    return b.ndim == 1 or (a.ndim - 1 == b.ndim and b.shape == a.shape[:-1])
+
+
+def _check_solve(input, other, left) -> None:
+    check_matrices("solve", input)
+    size = input.shape[-1]
+    if input.dtype is not other.dtype:
+        raise RuntimeError(
+            "linalg.solve: Expected A and B to have the same dtype, but found A of type "
+            f"{SCALAR_NAMES[input.dtype]} and B of type {SCALAR_NAMES[other.dtype]} instead"
+        )
+    given = other.shape[-1] if _is_vector(input, other) else other.shape[-2 if left else -1]
+    if given != size:
+        rows, columns = other.shape[-2:] if other.ndim > 1 else (other.shape[0], 1)
+        raise RuntimeError(
+            f"linalg.solve: Incompatible shapes of A and B for the equation "
+            f"{'AX' if left else 'XA'} = B ({size}x{size} and {rows}x{columns})"
+        )
+
+
+def _solve_strides(operands, left):
+    a, b = operands
+    if _is_vector(a, b):
+        return [None, None]
+    batch = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    shape = (*batch, *b.shape[-2:])
+    return [column_strides(shape) if left else contiguous_strides(shape), None]
+
+
+@op(public="", check=_check_solve, strides=_solve_strides, grad_name="LinalgSolveExBackward0")
+def linalg_solve_ex(input: Raw, other: Raw, left: bool) -> tuple:
+    """Return X of ``input @ X = other`` (or ``X @ input``), and the number of a zero pivot."""
+    info = _zero_pivot(input)
+    if _is_vector(input, other):
+        return jnp.linalg.solve(input, other[..., None])[..., 0], info
+    if left:
+        return jnp.linalg.solve(input, other), info
+    return jnp.linalg.solve(input.mT, other.mT).mT, info
+
+
+@op(public="", check=_check_matrices("det"))
+def linalg_det(input: Raw) -> jax.Array:
+    """Return the determinants."""
+    return jnp.linalg.det(input)
+
+
+@op(public="", check=_check_matrices("slogdet"))
+def linalg_slogdet(input: Raw) -> tuple:
+    """Return the determinants' signs and the logarithms of their sizes."""
+    sign, size = jnp.linalg.slogdet(input)
+    return sign, size
+
+
+@op(public="", check=_check_matrices("pinv", square=False))
+def linalg_pinv(input: Raw, rtol: float | None, hermitian: bool) -> jax.Array:
+    """Return the Moore-Penrose inverses."""
+    return jnp.linalg.pinv(input, rtol=rtol, hermitian=hermitian)
+
+
+def _check_triangular(input, other, upper, left, unitriangular) -> None:
+    check_matrices("solve_triangular", input)
+    size, given = input.shape[-1], other.shape[-2 if left else -1]
+    if given != size:
+        raise RuntimeError(
+            "linalg.solve_triangular: Incompatible shapes of A and B for the equation "
+            f"{'AX' if left else 'XA'} = B ({size}x{size} and "
+            f"{other.shape[-2]}x{other.shape[-1]})"
+        )
+
+
+def _triangular_strides(operands, left, **static):
+    batch = jnp.broadcast_shapes(*(x.shape[:-2] for x in operands))
+    return column_strides((*batch, *operands[1].shape[-2:]))
+
+
+@op(public="", check=_check_triangular, strides=_triangular_strides)
+def linalg_solve_triangular(
+    input: Raw, other: Raw, upper: bool, left: bool, unitriangular: bool
+) -> jax.Array:
+    """Solve with a triangular matrix; the other triangle is not looked at."""
+    batch = jnp.broadcast_shapes(input.shape[:-2], other.shape[:-2])
+    a = jnp.broadcast_to(input, (*batch, *input.shape[-2:]))
+    b = jnp.broadcast_to(other, (*batch, *other.shape[-2:]))
+    return lax.linalg.triangular_solve(
+        a, b, left_side=left, lower=not upper, unit_diagonal=unitriangular
+    )
+
+
+# ---- Cholesky ----
+
+
+def _failing_minor(a) -> jax.Array:
+    """Return the order of the first leading minor that is not positive, 0 if all are."""
+
+    def eliminate(k, state):
+        rest, order = state
+        pivot = rest[..., k, k].real
+        order = jnp.where((order == 0) & ~(pivot > 0), k + 1, order)
+        column = rest[..., :, k] / rest[..., k, k][..., None]
+        return rest - column[..., :, None] * rest[..., None, k, :], order
+
+    start = a, jnp.zeros(a.shape[:-2], jnp.int32)
+    return lax.fori_loop(jnp.int32(0), jnp.int32(a.shape[-1]), eliminate, start)[1]
+
+
+def _cholesky(input, upper: bool):
+    lower = lax.linalg.cholesky(input.mT.conj() if upper else input, symmetrize_input=False)
+    return lower.mT.conj() if upper else lower
+
+
+@op(public="", check=_check_matrices("cholesky"), grad_name="LinalgCholeskyExBackward0",
+    strides=lambda operands, upper: [column_strides(operands[0].shape), None])  # fmt: skip
+def linalg_cholesky_ex(input: Raw, upper: bool) -> tuple:
+    """Return the factors, and for each the order of a minor that is not positive (0: none)."""
+    factor = _cholesky(_symmetric(input, upper), upper)
+    fixed = lax.stop_gradient(input)
+    failed = jnp.isnan(lax.stop_gradient(factor).real).any()
+    none = jnp.zeros(input.shape[:-2], jnp.int32)
+    info = lax.cond(failed, _failing_minor, lambda a: none, fixed.mT.conj() if upper else fixed)
+    return factor, info
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _symmetric(input, upper: bool):
+    """Return the matrices with the triangle in use mirrored; both share the gradient."""
+    half = jnp.triu(input, 1) if upper else jnp.tril(input, -1)
+    diagonal = jnp.diagonal(input, axis1=-2, axis2=-1).real
+    return half + half.mT.conj() + diagonal[..., None] * jnp.eye(input.shape[-1], dtype=input.dtype)
+
+
+@_symmetric.defjvp
+def _symmetric_jvp(upper, primals, tangents):
+    (tangent,) = tangents
+    return _symmetric(*primals, upper), (tangent + tangent.mT.conj()) / 2
+
+
+@op(strides=lambda operands, upper: column_strides(operands[0].shape))
+def cholesky_solve(input: Raw, input2: Raw, upper: bool = False) -> jax.Array:
+    """Return X of ``A @ X = input``, A given by its Cholesky factor ``input2``."""
+    batch = jnp.broadcast_shapes(input.shape[:-2], input2.shape[:-2])
+    b = jnp.broadcast_to(input, (*batch, *input.shape[-2:]))
+    factor = jnp.broadcast_to(input2, (*batch, *input2.shape[-2:]))
+    lower = factor.mT.conj() if upper else factor
+    half = lax.linalg.triangular_solve(lower, b, left_side=True, lower=True)
+    return lax.linalg.triangular_solve(
+        lower, half, left_side=True, lower=True, transpose_a=True, conjugate_a=True
+    )
+
+
+@op(strides=lambda operands, upper: column_strides(operands[0].shape))
+def cholesky_inverse(input: Raw, upper: bool = False) -> jax.Array:
+    """Return the inverse of A, given by its Cholesky factor."""
+    eye = jnp.broadcast_to(jnp.eye(input.shape[-1], dtype=input.dtype), input.shape)
+    return cholesky_solve(eye, input, upper)
+
+
+# ---- orthogonal factors ----
+
+
+def _check_qr(input, mode) -> None:
+    if mode not in ("reduced", "complete", "r"):
+        raise RuntimeError(
+            f"qr received unrecognized mode '{mode}' but expected one of 'reduced' (default), "
+            "'r', or 'complete'"
+        )
+    check_matrices("qr", input, square=False)
+
+
+def _qr_strides(operands, mode):
+    *batch, rows, columns = operands[0].shape
+    inner = min(rows, columns) if mode != "complete" else rows
+    q = None if mode == "r" else column_strides((*batch, rows, inner))
+    return [q, column_strides((*batch, inner, columns))]
+
+
+@op(public="", check=_check_qr, strides=_qr_strides)
+def linalg_qr(input: Raw, mode: str) -> tuple:
+    """Return Q and R; for mode "r" an empty Q."""
+    if mode == "r":
+        return jnp.zeros(0, input.dtype), jnp.linalg.qr(input, "r")
+    q, r = jnp.linalg.qr(input, mode)
+    return q, r
+
+
+def _svd_strides(operands, full_matrices):
+    *batch, rows, columns = operands[0].shape
+    inner = min(rows, columns)
+    u = (*batch, rows, rows if full_matrices else inner)
+    vh = (*batch, columns if full_matrices else inner, columns)
+    return [column_strides(u), None, column_strides(vh)]
+
+
+@op(public="", check=_check_matrices("svd", square=False), strides=_svd_strides)
+def linalg_svd(input: Raw, full_matrices: bool) -> tuple:
+    """Return U, the singular values and Vh."""
+    u, s, vh = jnp.linalg.svd(input, full_matrices=False)
+    if not full_matrices or input.shape[-2] == input.shape[-1]:
+        return u, s, vh
+    # JAX differentiates the reduced form only; what completes the bases has no derivative
+    whole, _, whole_h = jnp.linalg.svd(lax.stop_gradient(input), full_matrices=True)
+    inner = s.shape[-1]
+    u = jnp.concatenate([u, whole[..., :, inner:]], -1)
+    return u, s, jnp.concatenate([vh, whole_h[..., inner:, :]], -2)
+
+
+@op(public="", check=_check_matrices("svd", square=False), grad_name="LinalgSvdBackward0")
+def linalg_svdvals(input: Raw) -> jax.Array:
+    """Return the singular values."""
+    return jnp.linalg.svd(input, compute_uv=False)
+
+
+@op(public="", check=_check_matrices("eigh"),
+    strides=lambda operands, uplo: [None, column_strides(operands[0].shape)])  # fmt: skip
+def linalg_eigh(input: Raw, uplo: str) -> tuple:
+    """Return the eigenvalues, ascending, and eigenvectors of symmetric matrices."""
+    values, vectors = jnp.linalg.eigh(_symmetric(input, uplo == "U"), symmetrize_input=False)
+    return values, vectors
+
+
+@op(public="", check=_check_matrices("eigh"), grad_name="LinalgEighBackward0")
+def linalg_eigvalsh(input: Raw, uplo: str) -> jax.Array:
+    """Return the eigenvalues of symmetric matrices, ascending."""
+    return jnp.linalg.eigh(_symmetric(input, uplo == "U"), symmetrize_input=False)[0]
+
+
+@op(public="", check=_check_matrices("eig"),
+    strides=lambda operands: [None, column_strides(operands[0].shape)])  # fmt: skip
+def linalg_eig(input: Raw) -> tuple:
+    """Return the eigenvalues and eigenvectors, complex."""
+    values, vectors = lax.linalg.eig(
+        input, compute_left_eigenvectors=False, enable_eigvec_derivs=True
+    )
+    return values, vectors
+
+
+@op(public="", check=_check_matrices("eig"), grad_name="LinalgEigBackward0")
+def linalg_eigvals(input: Raw) -> jax.Array:
+    """Return the eigenvalues, complex."""
+    return linalg_eig(input)[0]
+
+
+@op(public="", check=_check_matrices("lu", square=False),
+    strides=lambda operands: None, grad_name="LinalgLuBackward0")  # fmt: skip
+def linalg_lu(input: Raw) -> tuple:
+    """Return P, L and U of ``input = P @ L @ U``."""
+    packed, _, order = lax.linalg.lu(input)
+    rows, columns = input.shape[-2:]
+    inner = min(rows, columns)
+    lower = jnp.tril(packed[..., :, :inner], -1) + jnp.eye(rows, inner, dtype=input.dtype)
+    upper = jnp.triu(packed[..., :inner, :])
+    return jax.nn.one_hot(order, rows, dtype=input.dtype, axis=-2), lower, upper
+
+
+@op(public="", check=_check_matrices("matrix_exp"))
+def linalg_matrix_exp(input: Raw) -> jax.Array:
+    """Return the matrix exponentials."""
+    return jax.scipy.linalg.expm(input)
+
+
+# ---- distances ----
+
+
+def _check_cdist(x1, x2, p, compute_mode) -> None:
+    for name, x in (("X1", x1), ("X2", x2)):
+        if x.ndim < 2:
+            raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
+    if x1.shape[-1] != x2.shape[-1]:
+        raise RuntimeError(
+            "X1 and X2 must have the same number of columns. "
+            f"X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+        )
+    if p < 0:
+        raise RuntimeError("cdist only supports non-negative p values")
+
+
+MANY_ROWS = 25  # above this PyTorch takes a matrix product for Euclidean distances
+
+
+def _takes_product(x1, x2, p, compute_mode) -> bool:
+    many = max(x1.shape[-2], x2.shape[-2]) > MANY_ROWS and "donot" not in compute_mode
+    return p == 2 and (many or compute_mode == "use_mm_for_euclid_dist")
+
+
+def _cdist_name(x1, x2, p, compute_mode) -> str:
+    return "ViewBackward0" if _takes_product(x1, x2, p, compute_mode) else "CdistBackward0"
+
+
+@op(public="", name="_cdist", check=_check_cdist, grad_name=_cdist_name)
+def cdist(x1: Raw, x2: Raw, p: float, compute_mode: str) -> jax.Array:
+    """Return the p-norm of the difference of every two rows."""
+    if not _takes_product(x1, x2, p, compute_mode):
+        return p_norm(x1[..., :, None, :] - x2[..., None, :, :], p, (-1,), False)
+    squares = (x1 * x1).sum(-1)[..., :, None] + (x2 * x2).sum(-1)[..., None, :]
+    squares = squares - 2 * product(x1, x2.mT)
+    positive = squares > 0  # the root's derivative at 0 is 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1)), 0)
