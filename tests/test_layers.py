@@ -30,6 +30,9 @@ nn.BatchNorm3d(3, track_running_stats=False, bias=False)
 nn.LayerNorm(3)
 nn.LayerNorm((2, 3), eps=1e-6, elementwise_affine=False)
 nn.LayerNorm([2, 3], bias=False)
+nn.GroupNorm(2, 4)
+nn.GroupNorm(2, 4, eps=1e-3, affine=False)
+nn.GroupNorm(2, 4, bias=False)
 nn.ReLU()
 nn.ReLU(inplace=True)
 nn.SiLU()
@@ -125,6 +128,7 @@ nn.Embedding(5, 3, padding_idx=5)
 nn.Embedding(5, 3, _weight=torch.ones(3, 5))
 nn.Embedding.from_pretrained(torch.ones(3))
 nn.BatchNorm1d(3)(torch.ones(3))
+nn.GroupNorm(3, 4)
 nn.BatchNorm2d(3)(torch.ones(2, 3))
 nn.BatchNorm3d(3)(torch.ones(2, 3, 4, 4))
 nn.MSELoss(size_average=False)
@@ -191,6 +195,7 @@ def test_constructors_have_pytorchs_signature(name):
         ("nn.BatchNorm2d(3).eval()", (4, 3, 2, 2)),
         ("nn.BatchNorm2d(3, track_running_stats=False).eval()", (4, 3, 2, 2)),
         ("nn.LayerNorm((2, 2))", (3, 2, 2)),
+        ("nn.GroupNorm(2, 4)", (3, 4, 5)),
         ("nn.Sequential(nn.ReLU(), nn.Sigmoid(), nn.Tanh(), nn.GELU(), nn.SiLU())", (5,)),
         ("nn.Sequential(nn.ELU(0.5), nn.LeakyReLU(0.2), nn.GELU('tanh'))", (5,)),
         ("nn.Sequential(nn.Softmax(-1), nn.LogSoftmax(0))", (2, 3)),

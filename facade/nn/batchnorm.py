@@ -4,15 +4,13 @@ from typing import ClassVar
 
 from facade.dtypes import int64
 from facade.functions.construction import tensor
-from facade.functions.creation import empty, ones, zeros
+from facade.functions.creation import ones, zeros
 from facade.nn import functional as F
-from facade.nn import init
-from facade.nn.module import Module
-from facade.nn.parameter import Parameter
+from facade.nn.normalization import Affine
 from facade.tensor import Tensor
 
 
-class _NormBase(Module):
+class _NormBase(Affine):
     """Weight, bias and running statistics of a normalization over channels."""
 
     _version = 2  # 1 had no num_batches_tracked
@@ -21,8 +19,6 @@ class _NormBase(Module):
     momentum: float | None
     affine: bool
     track_running_stats: bool
-    weight: Tensor | None
-    bias: Tensor | None
     running_mean: Tensor | None
     running_var: Tensor | None
     num_batches_tracked: Tensor | None
@@ -46,9 +42,7 @@ class _NormBase(Module):
         self.affine = affine
         self.track_running_stats = track_running_stats
         options = {"device": device, "dtype": dtype}
-        for name, present in (("weight", affine), ("bias", affine and bias)):
-            value = Parameter(empty(num_features, **options)) if present else None
-            self.register_parameter(name, value)
+        self._register_affine(num_features, affine, affine and bias, **options)
         tracked = track_running_stats
         count = tensor(0, dtype=int64, device=device) if tracked else None
         self.register_buffer("running_mean", zeros(num_features, **options) if tracked else None)
@@ -66,10 +60,7 @@ class _NormBase(Module):
     def reset_parameters(self) -> None:
         """Start anew: statistics, weight 1 and bias 0."""
         self.reset_running_stats()
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
+        super().reset_parameters()
 
     def _check_input_dim(self, input: Tensor) -> None:
         raise NotImplementedError

@@ -1,7 +1,7 @@
 """Convolution layers in one, two and three dimensions."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from facade.functions.creation import empty
 from facade.nn import functional as F
@@ -134,7 +134,7 @@ class _Conv(_ConvNd):
     """A convolution over its last dimensions, as many as ``_sizes`` gives."""
 
     _sizes: ClassVar[Callable[..., tuple]]
-    _function: ClassVar[Callable[..., Tensor]]
+    _function: ClassVar[Callable[..., Any]]
 
     def __init__(
         self,

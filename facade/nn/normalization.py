@@ -1,4 +1,4 @@
-"""Normalization over the last dimensions of each sample."""
+"""Normalization within each sample: over its last dimensions, or over groups of channels."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,28 @@ from facade.nn.parameter import Parameter
 from facade.tensor import Tensor
 
 
-class LayerNorm(Module):
+class Affine(Module):
+    """A layer that ends by scaling and shifting, or leaves that out."""
+
+    weight: Tensor | None
+    bias: Tensor | None
+
+    def _register_affine(
+        self, shape: int | tuple[int, ...], weight: bool, bias: bool, device, dtype
+    ) -> None:
+        for name, wanted in (("weight", weight), ("bias", bias)):
+            value = Parameter(empty(shape, device=device, dtype=dtype)) if wanted else None
+            self.register_parameter(name, value)
+
+    def reset_parameters(self) -> None:
+        """Set the weight to 1 and the bias to 0."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+
+class LayerNorm(Affine):
     """Normalize over the last dimensions, then scale and shift each element.
 
     Args:
@@ -26,8 +47,6 @@ class LayerNorm(Module):
     normalized_shape: tuple[int, ...]
     eps: float
     elementwise_affine: bool
-    weight: Tensor | None
-    bias: Tensor | None
 
     def __init__(
         self,
@@ -43,18 +62,9 @@ class LayerNorm(Module):
         self.normalized_shape = tuple(sizes)
         self.eps = eps
         self.elementwise_affine = elementwise_affine
-        present = {"weight": elementwise_affine, "bias": elementwise_affine and bias}
-        for name, wanted in present.items():
-            value = empty(self.normalized_shape, device=device, dtype=dtype) if wanted else None
-            self.register_parameter(name, None if value is None else Parameter(value))
+        shape, both = self.normalized_shape, elementwise_affine and bias
+        self._register_affine(shape, elementwise_affine, both, device, dtype)
         self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Set the weight to 1 and the bias to 0."""
-        if self.weight is not None:
-            init.ones_(self.weight)
-        if self.bias is not None:
-            init.zeros_(self.bias)
 
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
@@ -66,7 +76,7 @@ class LayerNorm(Module):
         )
 
 
-class GroupNorm(Module):
+class GroupNorm(Affine):
     """Normalize each sample over groups of channels, then scale and shift each channel.
 
     Args:
@@ -74,15 +84,19 @@ class GroupNorm(Module):
         num_channels: ``C``.
         eps: Added to the variance.
         affine: Whether there are weight and bias, ``(C,)``.
+        bias: Whether there is a bias.
 
     Shape:
         input ``(N, C, *)``, output the same.
+
     Raises:
         ValueError: the channels can't be divided evenly.
     """
 
-    weight: Tensor | None
-    bias: Tensor | None
+    num_groups: int
+    num_channels: int
+    eps: float
+    affine: bool
 
     def __init__(
         self,
@@ -92,6 +106,8 @@ class GroupNorm(Module):
         affine: bool = True,
         device=None,
         dtype=None,
+        *,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         if num_channels % num_groups != 0:
@@ -102,15 +118,14 @@ class GroupNorm(Module):
         self.num_channels = num_channels
         self.eps = eps
         self.affine = affine
-        for name in ("weight", "bias"):
-            value = empty(num_channels, device=device, dtype=dtype) if affine else None
-            self.register_parameter(name, None if value is None else Parameter(value))
+        self._register_affine(num_channels, affine, affine and bias, device, dtype)
         self.reset_parameters()
-
-    reset_parameters = LayerNorm.reset_parameters
 
     def forward(self, input: Tensor) -> Tensor:
         return F.group_norm(input, self.num_groups, self.weight, self.bias, self.eps)
 
     def extra_repr(self) -> str:
-        return f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}"
+        return (
+            f"{self.num_groups}, {self.num_channels}, eps={self.eps}, affine={self.affine}, "
+            f"bias={self.bias is not None}"
+        )

@@ -31,9 +31,10 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
     _mark = "_is_param"
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> "Parameter":
-        data = empty(0) if data is None else data
-        plain = type(data) is Tensor or type(data) is Parameter
-        result: Any = Tensor._make_subclass(cls if plain else type(data), data, requires_grad)
+        source: Tensor = empty(0) if data is None else data
+        plain = type(source) is Tensor or type(source) is Parameter
+        kind = cls if plain else type(source)
+        result: Any = Tensor._make_subclass(kind, source, requires_grad)
         if not plain:
             result._is_param = True  # an instance of the user's own Tensor subclass stays one
         return result
@@ -72,9 +73,9 @@ class Buffer(Tensor, metaclass=_MarkedMeta):
     persistent: bool
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> "Buffer":
-        data = empty(0) if data is None else data
+        source: Tensor = empty(0) if data is None else data
         # As in PyTorch, the result keeps the class of `data`.
-        result: Any = data.detach().requires_grad_(data.requires_grad)
+        result: Any = source.detach().requires_grad_(source.requires_grad)
         result.persistent = persistent
         result._is_buffer = True
         return result

@@ -1,7 +1,7 @@
 """Layers that pool over windows, or down to a given size."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from facade.nn import functional as F
 from facade.nn.module import Module
@@ -19,7 +19,7 @@ class _MaxPoolNd(Module):
         ceil_mode: Whether windows that reach over the end count.
     """
 
-    _function: ClassVar[Callable[..., Tensor]]
+    _function: ClassVar[Callable[..., Any]]
     kernel_size: SizeArg
     stride: SizeArg
     padding: SizeArg
@@ -128,7 +128,7 @@ class _AvgPoolWithDivisor(_AvgPoolNd):
         divisor_override: Divide by this instead of the number of elements.
     """
 
-    _function: ClassVar[Callable[..., Tensor]]
+    _function: ClassVar[Callable[..., Any]]
     divisor_override: int | None
 
     def __init__(
@@ -173,7 +173,7 @@ class AvgPool3d(_AvgPoolWithDivisor):
 class _AdaptiveAvgPoolNd(Module):
     """Average over as many windows as give ``output_size``; None keeps a dimension's size."""
 
-    _function: ClassVar[Callable[..., Tensor]]
+    _function: ClassVar[Callable[..., Any]]
 
     def __init__(self, output_size: SizeArg | tuple[int | None, ...] | None) -> None:
         super().__init__()
