@@ -9,7 +9,7 @@ from jax.scipy import special
 
 from facade.dtypes import SCALAR_NAMES, dtype, finfo
 from facade.errors import wrap_dim
-from facade.ops.declare import kernel, refuse, refuse_dtype
+from facade.ops.declare import kernel, refuse_dtype
 from facade.ops.registry import Array, Promote, Raw, Scalar, op
 
 
@@ -20,7 +20,11 @@ def _wide(x):
 
 def _floating(name: str):
     error = kernel(name)
-    return refuse(bool=error, integer=error, complex=error)
+
+    def check(input, **_):
+        refuse_dtype(input.dtype, {"bool": error, "integer": error, "complex": error})
+
+    return check
 
 
 def _declare(name: str, function, doc: str, kernel_name: str = "", **traits) -> None:
@@ -189,12 +193,16 @@ def _threshold(input: Raw, threshold: Scalar, value: Scalar):
     return jnp.where(input <= threshold, value, input)
 
 
+def _check_threshold(input, **_):
+    refuse_dtype(input.dtype, {"bool": kernel("threshold_cpu")})
+
+
 # PyTorch tells the in-place forms from the others in the name of grad_fn
 for _name, _function, _check in (
     ("elu", _elu, _floating("elu_cpu")),
     ("celu", _celu, _floating("elu_cpu")),
     ("leaky_relu", _leaky_relu, _floating("leaky_relu_cpu")),
-    ("threshold", _threshold, refuse(bool=kernel("threshold_cpu"))),
+    ("threshold", _threshold, _check_threshold),
 ):
     _title = _name.title().replace("_", "")
     op(_function, name=_name, public="", check=_check)
@@ -202,7 +210,7 @@ for _name, _function, _check in (
 
 
 def _check_hardtanh(input, min_val, max_val):
-    refuse(bool=(RuntimeError, "Bool inputs not supported for hardtanh"))(input=input)
+    refuse_dtype(input.dtype, {"bool": (RuntimeError, "Bool inputs not supported for hardtanh")})
 
 
 @op(public="", check=_check_hardtanh)

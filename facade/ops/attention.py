@@ -56,6 +56,12 @@ def _check_sizes(query, key, value, attn_mask, enable_gqa) -> None:
             "Expected size for first two dimensions of batch2 tensor to be: "
             f"[{rows}, {width}] but got: [{rows}, {key.shape[-1]}]."
         )
+    if key.shape[-2] != value.shape[-2]:
+        rows, keys = math.prod(query.shape[:-2]), key.shape[-2]
+        raise RuntimeError(
+            "Expected size for first two dimensions of batch2 tensor to be: "
+            f"[{rows}, {keys}] but got: [{rows}, {value.shape[-2]}]."
+        )
     if attn_mask is not None:
         scores = (*query.shape[:-1], key.shape[-2])
         broadcast_shapes(scores, attn_mask.shape)

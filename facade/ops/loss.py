@@ -9,6 +9,7 @@ from jax import lax
 
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, int64, uint8
+from facade.errors import broadcast_shapes
 from facade.ops.declare import kernel, refuse, refuse_dtype
 from facade.ops.registry import Array, Promote, Raw, Scalar, op
 
@@ -347,6 +348,10 @@ def _check_bce_logits(input, target, weight, pos_weight, reduction):
             f"result type {SCALAR_NAMES[input.dtype]} can't be cast to the desired output type "
             f"{SCALAR_NAMES[target.dtype]}"
         )
+    if pos_weight is not None:
+        broadcast_shapes(pos_weight.shape, target.shape)
+    if weight is not None:
+        broadcast_shapes(input.shape, weight.shape)
 
 
 @op(public="", check=_check_bce_logits)
@@ -391,7 +396,10 @@ def _check_ctc(log_probs, targets, input_lengths, target_lengths, blank, zero_in
         raise RuntimeError("blank must be in label range")
 
 
-@op(public="", check=_check_ctc)
+@op(
+    public="", check=_check_ctc,
+    grad_name=lambda zero_infinity: "WhereBackward0" if zero_infinity else "CtcLossBackward0",
+)  # fmt: skip
 def ctc_loss(
     log_probs: Raw, targets: Raw, input_lengths: Raw, target_lengths: Raw, blank: int,
     zero_infinity: bool,

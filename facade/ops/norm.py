@@ -172,9 +172,10 @@ def _check_group(input, num_groups, weight, bias, eps):
         )
     for name, value in (("weight", weight), ("bias", bias)):
         if value is not None and value.shape != input.shape[1:2]:
+            shown = list((value if weight is None else weight).shape)  # PyTorch shows this one
             raise RuntimeError(
                 f"Expected {name} to be a vector of size equal to the number of channels in "
-                f"input, but got {name} of shape {list(value.shape)} and input of shape "
+                f"input, but got {name} of shape {shown} and input of shape "
                 f"{list(input.shape)}"
             )
     _check_floating("GroupNormKernelImpl", input)

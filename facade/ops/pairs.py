@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from facade.dtypes import SCALAR_NAMES
-from facade.errors import wrap_dim
+from facade.errors import broadcast_shapes, wrap_dim
 from facade.ops.declare import kernel, refuse
 from facade.ops.linalg import matmul_precision
 from facade.ops.registry import Array, Promote, Raw, op, promote
@@ -18,7 +18,7 @@ def _check_cosine(x1, x2, dim, eps):
             "expected common dtype to be floating point, yet common dtype is "
             f"{SCALAR_NAMES[common]}"
         )
-    wrap_dim(dim, max(x1.ndim, x2.ndim))
+    wrap_dim(dim, len(broadcast_shapes(x1.shape, x2.shape)))
 
 
 def _size(x, dim: int, eps: float):
@@ -28,11 +28,30 @@ def _size(x, dim: int, eps: float):
     return jnp.maximum(jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squares))), eps)
 
 
-@op(public="", promotes=Promote.SAME, check=_check_cosine, grad_name="SumBackward1")
-def cosine_similarity(x1: Array, x2: Array, dim: int, eps: float):
+@op(public="", check=_check_cosine, grad_name="SumBackward1")
+def cosine_similarity(x1: Raw, x2: Raw, dim: int, eps: float):
     """Return the cosine of the angle between vectors along ``dim``."""
-    x1, x2 = jnp.broadcast_arrays(x1, x2)
+    shape = jnp.broadcast_shapes(x1.shape, x2.shape)
+    x1, x2 = jnp.broadcast_to(x1, shape), jnp.broadcast_to(x2, shape)
     return jnp.sum((x1 / _size(x1, dim, eps)) * (x2 / _size(x2, dim, eps)), dim)
+
+
+def _power_norm(gap, p: float, dim: int, keepdim: bool = False):
+    """Return the ``p``-norm of sizes along ``dim``; its slope at 0 is 0."""
+    if p == 0:
+        return jnp.sum(gap != 0, dim, keepdims=keepdim).astype(gap.dtype)
+    if p == np.inf:
+        return jnp.max(gap, dim, keepdims=keepdim, initial=0)
+    powers = jnp.where(gap == 0, 0, jnp.where(gap == 0, 1, gap) ** p)
+    total = jnp.sum(powers, dim, keepdims=keepdim)
+    none = total == 0
+    return jnp.where(none, 0, jnp.where(none, 1, total) ** (1 / p))
+
+
+@op(public="", promotes=Promote.SAME, grad_name="NormBackward1")
+def pairwise_distance(x1: Array, x2: Array, p: float, eps: float, keepdim: bool):
+    """Return the ``p``-norm of ``x1 - x2 + eps`` along the last dimension."""
+    return _power_norm(jnp.abs(x1 - x2 + eps), p, -1, keepdim)
 
 
 def _check_pdist(input, p):
@@ -48,14 +67,7 @@ def _check_pdist(input, p):
 def pdist(input: Raw, p: float) -> jax.Array:
     """Return the ``p``-norm distance of each two rows, the first row's first."""
     first, second = np.triu_indices(input.shape[0], 1)
-    gap = jnp.abs(input[first] - input[second])
-    if p == 0:
-        return jnp.sum(gap != 0, 1).astype(input.dtype)
-    if p == np.inf:
-        return jnp.max(gap, 1, initial=0)
-    total = jnp.sum(jnp.where(gap == 0, 0, jnp.where(gap == 0, 1, gap) ** p), 1)
-    same = total == 0
-    return jnp.where(same, 0, jnp.where(same, 1, total) ** (1 / p))
+    return _power_norm(jnp.abs(input[first] - input[second]), p, 1)
 
 
 def _check_bilinear(input1, input2, weight, bias):

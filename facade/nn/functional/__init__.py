@@ -1,6 +1,6 @@
 """PyTorch's ``torch.nn.functional``: public names only."""
 
-from facade.nn.functional import reduction as _Reduction
+from facade.nn.functional import reduction as _Reduction  # noqa: F401 - layers ask it
 from facade.nn.functional.activation import _threshold as _threshold
 from facade.nn.functional.activation import celu as celu
 from facade.nn.functional.activation import celu_ as celu_

@@ -107,8 +107,9 @@ def group_norm(
     Raises:
         ValueError: a group has a single value.
     """
-    n, c, *size = input.shape if input.dim() > 1 else (2, 1)
-    _check_count([n * c // num_groups, num_groups, *size])
+    if input.dim() > 1:
+        n, c, *size = input.shape
+        _check_count([n * c // num_groups, num_groups, *size])
     return aten.group_norm(input, num_groups, weight, bias, eps)
 
 

@@ -82,6 +82,8 @@ def interpolate(
             "Anti-alias option is restricted to bilinear, bicubic, and lanczos modes and requires "
             "a 4-D tensor as input"
         )
+    if mode == "lanczos" and not antialias:
+        raise ValueError("Lanczos mode requires antialias=True")
     dims = input.dim() - 2
     if mode in _DIMS and _DIMS[mode] != dims and dims in (1, 2, 3):
         raise NotImplementedError(
@@ -95,8 +97,7 @@ def interpolate(
         )
     if mode == "area":
         return _AREA[dims - 1](input, sizes)
-    smooth = antialias or mode == "lanczos"
-    return aten.upsample(input, sizes, mode, bool(align_corners), scales, smooth)
+    return aten.upsample(input, sizes, mode, bool(align_corners), scales, antialias)
 
 
 def _sizes(input: Tensor, size, scale_factor, recompute: bool | None) -> tuple[tuple, tuple]:
