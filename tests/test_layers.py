@@ -1,5 +1,6 @@
 """The layers: constructors, printing, errors and forward, under PyTorch and facade."""
 
+import importlib
 import inspect
 
 import pytest
@@ -172,6 +173,25 @@ def test_constructors_have_pytorchs_signature(name):
         return [(p.name, p.kind, p.default) for p in found]
 
     assert parameters(facade) == parameters(torch)
+
+
+@expressions("""
+conv _ConvNd Conv2d
+batchnorm _BatchNorm BatchNorm2d
+dropout _DropoutNd Dropout
+pooling _MaxPoolNd MaxPool2d
+loss _WeightedLoss CrossEntropyLoss
+container Sequential Sequential
+linear Linear Linear
+sparse Embedding Embedding
+module Module ReLU
+""")
+def test_paths_that_programs_import_from(source):
+    file, base, layer = source.split()
+    for lib in (facade, torch):
+        found = importlib.import_module(f"{lib.__name__}.nn.modules.{file}")
+        assert issubclass(getattr(lib.nn, layer), getattr(found, base))
+        assert getattr(lib.nn.modules, layer) is getattr(lib.nn, layer)
 
 
 # ---- forward ----

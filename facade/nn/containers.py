@@ -55,7 +55,10 @@ class Sequential(_ModuleSequence):
         args: The modules, or one ``OrderedDict`` of names to modules.
 
     Example:
-        >>> nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> from facade import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> model[1]
+        ReLU()
     """
 
     @overload

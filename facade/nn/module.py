@@ -71,12 +71,17 @@ class Module(Hookable, Stateful, Convertible):
     that name; ``parameters()``, ``to()``, ``state_dict()`` and the rest find it there.
 
     Example:
+        >>> from facade import nn
         >>> class Net(nn.Module):
         ...     def __init__(self):
         ...         super().__init__()
         ...         self.linear = nn.Linear(4, 2)
         ...     def forward(self, x):
         ...         return self.linear(x).relu()
+        >>> Net()
+        Net(
+          (linear): Linear(in_features=4, out_features=2, bias=True)
+        )
     """
 
     training: bool
