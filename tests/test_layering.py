@@ -9,18 +9,18 @@ ROOT = Path(__file__).parent.parent / "facade"
 
 # Lowest first; on one level, in the order in which they may import each other.
 LEVELS = [
-    ["errors", "dtypes", "devices", "size", "layouts", "deferred", "typename", "avals", "hooks", "printing",
-     "return_types", "mersenne"],
+    ["errors", "dtypes", "devices", "size", "layouts", "deferred", "typename", "avals", "hooks"]
+    + ["printing", "return_types", "mersenne"],
     ["ops"],
     ["tape"],
     ["lower", "program"],
     ["graph", "storage"],
     ["recording", "views", "tensor"],
     ["aten", "binding", "random", "cuda", "autograd", "functions"],
-    ["serialization", "hub", "nn", "optim", "utils"],
+    ["linalg", "nn", "serialization", "hub", "optim", "utils"],
     ["vision", "interop"],
     ["__init__", "__main__"],
-]  # fmt: skip
+]
 RANK = {name: (level, i) for level, names in enumerate(LEVELS) for i, name in enumerate(names)}
 FILES = sorted(p for p in ROOT.rglob("*.py"))
 
@@ -66,5 +66,7 @@ def test_nothing_imports_torch():
 
 def test_only_program_calls_jit():
     for path in FILES:
-        if path.name != "program.py":
-            assert "jax.jit" not in path.read_text().replace("``jax.jit``", ""), path
+        names = {
+            n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)
+        }
+        assert "jit" not in names or path.name == "program.py", path
