@@ -4,42 +4,56 @@ A line is an expression, or statements separated by ``;`` and at the end an expr
 """
 
 import warnings
+from functools import partial
 
 import numpy as np
 import torch
-from parity import both
+from parity import assert_same, assert_same_error, outcome
 
+import facade
 from facade import aten, layouts, linalg
 
 LEAVES = "xmvscbwpAR"
 
 
-def lines(text):
-    """Return the lines of a table, without empty ones and comments."""
+def groups(text, size=20):
+    """Return the lines of a table, without empty ones and comments, in groups.
+
+    A group is computed in one program, which is most of the time that a table takes.
+    """
     stripped = (line.strip() for line in text.splitlines())
-    return [line for line in stripped if line and not line.startswith("#")]
+    kept = [line for line in stripped if line and not line.startswith("#")]
+    return [kept[i : i + size] for i in range(0, len(kept), size)]
 
 
-def check(line):
-    """Run a line under both libraries and compare everything a user can see."""
+def check(group):
+    """Run lines under both libraries and compare everything a user can see."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        both(lambda module: run(line, names(module)))
+        theirs = [outcome(partial(run, line), torch) for line in group]
+        ours = [outcome(partial(run, line), facade) for line in group]
+        for line, a, b in zip(group, ours, theirs, strict=True):
+            try:
+                failed = isinstance(a, Exception) or isinstance(b, Exception)
+                (assert_same_error if failed else assert_same)(a, b)
+            except AssertionError as error:
+                error.add_note(f"in the line: {line}")
+                raise
 
 
-def run(line, scope):
+def run(line, module):
     """Return the line's value and the gradients of its weighted sum at every leaf."""
+    scope = names(module)
     *statements, expression = line.split(";")
     for statement in statements:
         exec(statement.strip(), scope)
     result = eval(expression.strip(), scope)
-    module = scope["torch"]
     total = 0
     for part in result if isinstance(result, list | tuple) else [result]:
         if isinstance(part, module.Tensor) and part.requires_grad:
             real = module.view_as_real(part.resolve_conj()) if part.is_complex() else part
-            weights = module.arange(1, real.numel() + 1, dtype=real.dtype).reshape(real.shape)
-            total = total + (real * weights).sum()
+            weights = np.arange(1.0, real.numel() + 1).reshape(tuple(real.shape))
+            total = total + (real * module.tensor(weights, dtype=real.dtype)).sum()
     if isinstance(total, int):
         return result, []
     total.backward()

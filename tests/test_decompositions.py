@@ -1,6 +1,6 @@
 """torch.linalg: parity with PyTorch, up to the signs that a factorization leaves open."""
 
-from expressions import check, lines
+from expressions import check, groups
 from pytest import mark
 
 RESULTS = """
@@ -109,11 +109,11 @@ torch.cdist(m, R)
 """
 
 
-@mark.parametrize("line", lines(RESULTS))
-def test_result(line):
-    check(line)
+@mark.parametrize("group", groups(RESULTS), ids=lambda g: g[0])
+def test_result(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(ERRORS))
-def test_error(line):
-    check(line)
+@mark.parametrize("group", groups(ERRORS), ids=lambda g: g[0])
+def test_error(group):
+    check(group)

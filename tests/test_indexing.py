@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from expressions import check, lines
+from expressions import check, groups
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity import both
@@ -387,29 +387,29 @@ m.narrow_copy(0, 2, 2)
 """
 
 
-@mark.parametrize("line", lines(BASIC))
-def test_basic_indexing(line):
-    check(line)
+@mark.parametrize("group", groups(BASIC), ids=lambda g: g[0])
+def test_basic_indexing(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(ADVANCED))
-def test_advanced_indexing(line):
-    check(line)
+@mark.parametrize("group", groups(ADVANCED), ids=lambda g: g[0])
+def test_advanced_indexing(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(SET))
-def test_assignment(line):
-    check(line)
+@mark.parametrize("group", groups(SET), ids=lambda g: g[0])
+def test_assignment(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(ALONG))
-def test_gather_scatter_and_kin(line):
-    check(line)
+@mark.parametrize("group", groups(ALONG), ids=lambda g: g[0])
+def test_gather_scatter_and_kin(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(ERRORS))
-def test_error(line):
-    check(line)
+@mark.parametrize("group", groups(ERRORS), ids=lambda g: g[0])
+def test_error(group):
+    check(group)
 
 
 def test_a_moving_position_is_one_program():
@@ -469,7 +469,7 @@ def keys(draw):
     return shape, ", ".join(key) or "..."
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(keys())
 def test_any_key(drawn):
     shape, key = drawn

@@ -1,7 +1,7 @@
 """The matmul family and einsum: parity with PyTorch."""
 
 import numpy as np
-from expressions import check, lines
+from expressions import check, groups
 from pytest import mark
 
 import facade
@@ -189,19 +189,19 @@ torch.einsum("ij,jk", m, m.T.double())
 """
 
 
-@mark.parametrize("line", lines(PRODUCTS))
-def test_product(line):
-    check(line)
+@mark.parametrize("group", groups(PRODUCTS), ids=lambda g: g[0])
+def test_product(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(EINSUM))
-def test_einsum(line):
-    check(line)
+@mark.parametrize("group", groups(EINSUM), ids=lambda g: g[0])
+def test_einsum(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(ERRORS))
-def test_error(line):
-    check(line)
+@mark.parametrize("group", groups(ERRORS), ids=lambda g: g[0])
+def test_error(group):
+    check(group)
 
 
 def test_precision_is_part_of_the_program():

@@ -1,7 +1,7 @@
 """Views, copies in other shapes, writes through views: parity with PyTorch."""
 
 import torch
-from expressions import check, lines
+from expressions import check, groups
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from parity import both
@@ -385,24 +385,24 @@ y = zeros(2, 3, dtype=torch.int64); y[0].fill_(2.7); y
 """
 
 
-@mark.parametrize("line", lines(VIEWS))
-def test_view(line):
-    check(line)
+@mark.parametrize("group", groups(VIEWS), ids=lambda g: g[0])
+def test_view(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(COPIES))
-def test_copy(line):
-    check(line)
+@mark.parametrize("group", groups(COPIES), ids=lambda g: g[0])
+def test_copy(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(ERRORS))
-def test_error(line):
-    check(line)
+@mark.parametrize("group", groups(ERRORS), ids=lambda g: g[0])
+def test_error(group):
+    check(group)
 
 
-@mark.parametrize("line", lines(WRITES))
-def test_write_through_a_view(line):
-    check(line)
+@mark.parametrize("group", groups(WRITES), ids=lambda g: g[0])
+def test_write_through_a_view(group):
+    check(group)
 
 
 def test_views_share_the_storage_and_reshape_does_when_it_can():
@@ -432,9 +432,9 @@ torch.Size(5)
 """
 
 
-@mark.parametrize("line", lines(SIZES))
-def test_size(line):
-    check(line)
+@mark.parametrize("group", groups(SIZES), ids=lambda g: g[0])
+def test_size(group):
+    check(group)
 
 
 # ---- any chain of views and writes ----
@@ -480,7 +480,7 @@ def programs(draw):
     return shape, program
 
 
-@settings(max_examples=25, deadline=None, derandomize=True)
+@settings(max_examples=15, deadline=None, derandomize=True)
 @given(programs())
 def test_any_chain_of_views_and_writes(drawn):
     shape, program = drawn

@@ -42,8 +42,9 @@ def view(self: Tensor, *size, **named) -> Tensor:
     dtype = named["dtype"] if "dtype" in named else size[0] if size else None
     if isinstance(dtype, dtype_class):
         return aten.view_dtype(self, dtype, self._aval.dtype)
+    nothing = not size and not named
     wanted = sizes(size, named)
-    if not all(hasattr(s, "__index__") for s in wanted) or not (size or named):
+    if nothing or not all(hasattr(s, "__index__") for s in wanted):
         kinds = ", ".join(type(s).__name__ for s in size)
         raise TypeError(
             f"view() received an invalid combination of arguments - got ({kinds}), but expected "
