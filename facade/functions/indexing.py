@@ -2,6 +2,7 @@
 
 import operator
 import warnings
+import weakref
 from types import EllipsisType
 
 import numpy as np
@@ -262,6 +263,21 @@ def at_hand(index: Tensor) -> np.ndarray | None:
     return np.asarray(array)
 
 
+_bounds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
+
+
+def bounds_at_hand(index: Tensor) -> tuple[int, int] | None:
+    """Return the least and the largest of the values :func:`at_hand` gives, looked at only once."""
+    values = at_hand(index)
+    if values is None or not values.size:
+        return None
+    storage = index._cell.storage
+    known = _bounds.get(storage)
+    if known is None or known[0] != storage.version:
+        known = _bounds[storage] = (storage.version, int(values.min()), int(values.max()))
+    return known[1:]
+
+
 def check_range(index: Tensor, size: int, dim: int, error: type[Exception] = IndexError,
                 least: int | None = None, text: str | None = None) -> None:  # fmt: skip
     """Check an index tensor's values against a dimension's size: now, or once they are computed.
@@ -275,8 +291,8 @@ def check_range(index: Tensor, size: int, dim: int, error: type[Exception] = Ind
     if not index.numel():
         return
     low = -size if least is None else least
-    values = at_hand(index)
-    if values is not None and values.min() >= low and values.max() < size:
+    bounds = bounds_at_hand(index)
+    if bounds is not None and low <= bounds[0] and bounds[1] < size:
         return
     text = text or f"index {{index}} is out of bounds for dimension {dim} with size {size}"
 
@@ -285,7 +301,7 @@ def check_range(index: Tensor, size: int, dim: int, error: type[Exception] = Ind
         if wrong.size:
             raise error(text.format(index=wrong.reshape(-1)[0]))
 
-    known = values is not None and type(index._cell) is Storage
+    known = bounds is not None and type(index._cell) is Storage
     when_known(index if known else aten.index_bounds(index), check)
 
 

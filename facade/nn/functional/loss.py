@@ -7,7 +7,7 @@ from facade import aten, functions
 from facade.autograd.grad_mode import no_grad
 from facade.binding import public
 from facade.errors import broadcast_shapes
-from facade.functions.indexing import at_hand
+from facade.functions.indexing import at_hand, bounds_at_hand
 from facade.nn.functional.activation import logsigmoid
 from facade.nn.functional.distance import cosine_similarity, pairwise_distance
 from facade.nn.functional.reduction import resolve
@@ -99,8 +99,8 @@ def _check_classes(target: Tensor, classes: int, ignore_index: int | None = None
     Raises:
         IndexError: there is no such class.
     """
-    values = at_hand(target)
-    if values is None or not values.size or (values.min() >= 0 and values.max() < classes):
+    bounds = bounds_at_hand(target)
+    if bounds is None or (bounds[0] >= 0 and bounds[1] < classes):
         return
     exact = target.detach()._host()
     wrong = exact[((exact < 0) | (exact >= classes)) & (exact != ignore_index)]
