@@ -1,5 +1,7 @@
 """Turn a tape into a pure JAX function, and an op into its pullback."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 
@@ -122,20 +124,26 @@ def residual_tree(entry: Entry, mask: int):
 
 
 # lower: code -> ((leaves, floats, ints) -> (values of the slots, pullback per saved instruction))
-def lower(code, saved: dict[int, int]):
+def lower(code, wanted, saved: dict[int, int]):
     """Return the pure function that a tape's code stands for.
+
+    Instructions that no result needs are left out, so an op that can't be lowered harms only what
+    depends on it. An exception carries the index of its instruction as ``instruction``.
 
     Args:
         code: ``(entry, references, edges)`` per instruction.
+        wanted: The slots whose values are results.
         saved: Instructions whose pullback is wanted as a result, with their masks.
     """
+    needed = _needed(code, wanted, saved)
     masks = dict(saved)
-    for entry, refs, _ in code:
-        if type(entry) is Pull:
-            masks[refs[0]] = entry.mask
+    for i in needed:
+        if type(code[i][0]) is Pull:
+            masks[code[i][1][0]] = code[i][0].mask
+    firsts = first_slots(code)
 
     def run(leaves, floats, ints):
-        slots: list = []
+        slots: dict = {}
         pulls: dict = {}
 
         def read(ref: int):
@@ -148,17 +156,50 @@ def lower(code, saved: dict[int, int]):
                 return leaves[index]
             return floats[index] if kind == FLOAT else ints[index]
 
-        for i, (entry, refs, _) in enumerate(code):
+        def results_of(i: int):
+            entry, refs, _ = code[i]
             if type(entry) is Pull:
-                cotangents = [read(r) for r in refs[1:]]
-                slots.extend(pull_back(entry.forward, pulls[refs[0]], cotangents))
-                continue
+                return pull_back(entry.forward, pulls[refs[0]], [read(r) for r in refs[1:]])
             operands = [read(r) for r in refs]
-            if i in masks:
-                results, pulls[i] = linearize(entry, masks[i], operands)
-            else:
-                results = entry.fn(*operands)
-            slots.extend(results)
+            if i not in masks:
+                return entry.fn(*operands)
+            results, pulls[i] = linearize(entry, masks[i], operands)
+            return results
+
+        for i in needed:
+            try:
+                slots.update(enumerate(results_of(i), firsts[i]))
+            except Exception as error:
+                error.instruction = i  # type: ignore[attr-defined]
+                raise
         return slots, [pulls[i] for i in saved]
 
     return run
+
+
+def first_slots(code) -> list[int]:
+    """Return the number of each instruction's first slot."""
+    sizes = [len(entry.outputs) for entry, _, _ in code]
+    return list(itertools.accumulate(sizes, initial=0))
+
+
+def _needed(code, wanted, saved) -> list[int]:
+    """Return the instructions that the results depend on, in order."""
+    owners = [i for i, (entry, _, _) in enumerate(code) for _ in entry.outputs]
+    needed = {owners[slot] for slot in wanted} | set(saved)
+    for i in range(len(code) - 1, -1, -1):
+        if i in needed:
+            needed.update(sources(code, owners, i))
+    return sorted(needed)
+
+
+def sources(code, owners: list[int], i: int) -> list[int]:
+    """Return the instructions whose results instruction ``i`` reads.
+
+    Args:
+        owners: Per slot, the instruction it is a result of.
+    """
+    entry, refs, _ = code[i]
+    found = [refs[0]] if type(entry) is Pull else []
+    refs = refs[len(found) :]
+    return found + [owners[r >> 2] for r in refs if r != ABSENT and r & 3 == SLOT]

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 
 from facade.devices import is_jax_default, jax_device
-from facade.lower import lower, saved_entry
+from facade.lower import lower, saved_entry, sources
 from facade.ops.registry import Entry
 from facade.tape import Path, Tape
 
@@ -45,7 +45,7 @@ class Program:
         self.trees: dict = {}
         self.sources: dict = {}
         self.entries: dict = {}
-        body = lower(tuple(tape.code), saved)
+        body = lower(tuple(tape.code), wanted, saved)
 
         def step(donated_leaves, kept_leaves, floats, ints):
             leaves: list = [None] * count
@@ -56,7 +56,9 @@ class Program:
             self._plan(pulls, leaves, results)
             return results
 
-        self.run = jax.jit(step, donate_argnums=0)
+        # PyTorch rounds bfloat16 after each op. A tape inside somebody's trace takes no options.
+        options = None if tape.pure else {"xla_allow_excess_precision": False}
+        self.run = jax.jit(step, donate_argnums=0, compiler_options=options)
 
     def _plan(self, pulls, leaves, results) -> None:
         """Append the residuals that are neither leaves nor results already to the results."""
@@ -127,7 +129,11 @@ def flush(tape: Tape, want: tuple = ()) -> None:
 
     Args:
         want: Cells to fill besides the pending ones (views that are read).
+    Raises:
+        RuntimeError: what the tape holds was lost in an earlier flush.
     """
+    if tape.failure is not None:
+        raise RuntimeError("this value could not be computed") from tape.failure
     with tape.lock:
         if not tape.outcome:
             if tape.closed or not tape.code:
@@ -136,10 +142,31 @@ def flush(tape: Tape, want: tuple = ()) -> None:
             tape.closed = tape.attention = True
             try:
                 _execute(tape, want)
+            except Exception as error:
+                if hasattr(error, "instruction"):
+                    _lose(tape, error.instruction, error)
+                raise
             finally:
                 tape.closed = tape.attention = bool(tape.outcome)
                 tape.path = Path()  # after a failure no tape is equal to this one
         _commit(tape)
+
+
+def _lose(tape: Tape, instruction: int, error: Exception) -> None:
+    """Give up what depends on an instruction that can't be lowered; the rest stays pending."""
+    owners = [i for i, (entry, _, _) in enumerate(tape.code) for _ in entry.outputs]
+    lost = {instruction}
+    for i in range(instruction + 1, len(tape.code)):
+        if not lost.isdisjoint(sources(tape.code, owners, i)):
+            lost.add(i)
+    nowhere = Tape(tape.device)
+    nowhere.failure = error
+    for cell in tape.pending:
+        if cell.tape is tape and owners[cell.ref >> 2] in lost:
+            cell.tape = nowhere
+    for node in tape.nodes:
+        if node.home is tape and node.index in lost:
+            node.home = None
 
 
 def _execute(tape: Tape, want: tuple) -> None:
@@ -223,7 +250,7 @@ def _donated(tape: Tape, wanted: list[int], free: list[bool]) -> tuple[int, ...]
 def _program(tape: Tape, wanted: list[int], nodes, free: list[bool]) -> Program:
     """Return the program of a tape, found by its path, or else by its code."""
     saved = tuple([(n.index, n.mask) for n in nodes])
-    short = (tuple(wanted), saved, tuple(free))
+    short = (tape.pure, tuple(wanted), saved, tuple(free))
     program = tape.path.programs.get(short)
     if program is None:
         key = (tape.device, tuple(tape.code), short)

@@ -67,9 +67,9 @@ class Tape:
 
     __slots__ = (
         "__weakref__", "attention", "backward_pending", "bytes_checked", "closed", "code",
-        "device", "floats", "ints", "leaf_cells", "leaf_of", "leaves", "lock", "nodes", "outcome",
-        "parameter_written", "path", "pending", "pinned_bytes", "plan", "pure", "slots",
-        "source_of", "sources",
+        "device", "failure", "floats", "ints", "leaf_cells", "leaf_of", "leaves", "lock",
+        "nodes", "outcome", "parameter_written", "path", "pending", "pinned_bytes", "plan", "pure",
+        "slots", "source_of", "sources",
     )  # fmt: skip
 
     def __init__(self, device: device, pure: bool = False) -> None:
@@ -93,6 +93,7 @@ class Tape:
         self.pinned_bytes = 0
         self.bytes_checked = MAX_PINNED_BYTES
         self.pure = pure  # its leaves are somebody else's tracers: nothing is donated
+        self.failure: Exception | None = None  # why its values will never come
         self.plan: Any = None  # set while the tape is being run
         self.outcome: list = []  # what its program returned, until the cells have it
         self.lock = threading.RLock()

@@ -12,6 +12,7 @@ from counting import compilations
 
 import facade
 from facade import program
+from facade.lower import lower
 from facade.ops.registry import infer_function
 from facade.recording import record_function
 from facade.tape import MAX_INSTRUCTIONS, state
@@ -97,26 +98,17 @@ class TestOneProgram:
 
 
 class TestForwardIsNotRepeated:
-    def hlo(self, run):
-        """Return the compiled text of the one program that ``run`` adds."""
-        program.clear()
-        run()
-        (made,) = program._programs.values()
-        return made
-
     def test_dots(self):
         w, v = parameters((4, 8), (8, 8))
         x = facade.ones(5, 4)
         program.flush(state.tape)
         loss = ((x @ w).tanh() @ v).sum()
         loss.backward()
-        code = tuple(state.tape.code)
-        from facade.lower import lower
-
+        code, every = tuple(state.tape.code), range(state.tape.slots)
         leaves = [jnp.asarray(a) for a in state.tape.leaves]
         with jax.enable_x64(True):
             numbers = np.array(state.tape.floats), np.array(state.tape.ints)
-            text = jax.jit(lambda x: lower(code, {})(x, *numbers)[0]).lower(leaves).as_text()
+            text = jax.jit(lambda x: lower(code, every, {})(x, *numbers)[0]).lower(leaves).as_text()
         # x@w, @v, and for the gradients of w, v and the hidden layer one each
         assert text.count("dot_general") == 5
 
@@ -237,6 +229,26 @@ class TestFailures:
         assert z.tolist() == [3.0] * 3
         assert y.tolist() == [2.0] * 3
         assert x.tolist() == [1.0] * 3
+
+    def test_an_op_that_fails_harms_only_what_depends_on_it(self):
+        x = facade.ones(3)
+        calls = []
+
+        def explode(a):
+            calls.append(1)
+            if len(calls) > 1:  # the first trace infers the shape
+                raise ValueError("no such thing")
+            return (a * 2,)
+
+        before = x + 1
+        (bad,) = record_function(explode, (x,))
+        worse, good = bad + 1, before * 2
+        with pytest.raises(ValueError, match="no such thing"):
+            good.tolist()
+        assert good.tolist() == [4.0] * 3
+        assert before.tolist() == [2.0] * 3
+        with pytest.raises(RuntimeError, match="could not be computed"):
+            worse.tolist()
 
     def test_an_interrupt_after_the_run_loses_nothing(self, monkeypatch):
         x = facade.ones(3)

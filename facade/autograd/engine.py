@@ -9,7 +9,7 @@ import numpy as np
 from facade import aten
 from facade.avals import Aval
 from facade.graph import AccumulateGrad, Node, node_type
-from facade.lower import Pull, pull_of, vjp_entry
+from facade.lower import Pull, first_slots, pull_of, sources, vjp_entry
 from facade.ops.registry import OPS, Entry, infer
 from facade.program import Segment, flush
 from facade.recording import wrap
@@ -71,7 +71,7 @@ class Task:
         self.tape.backward_pending = True
 
     def _repeat(self, roots, cotangents) -> bool:
-        """Record what the same backward of an equal tape recorded; return whether that was known."""
+        """Record what this backward put on an equal tape; return whether that was known."""
         tape = self.tape
         if tape.attention:
             return False
@@ -359,14 +359,7 @@ def replay(segment: Segment, index: int, tape: Tape) -> list[int]:
         segment.replayed = (tape, {})
     places = segment.replayed[1]  # instruction of the segment -> instruction on the tape, and slot
     owners = [i for i, (entry, _, _) in enumerate(segment.code) for _ in entry.outputs]
-    firsts = {owner: slot for slot, owner in reversed(list(enumerate(owners)))}
-
-    def sources(i: int):
-        entry, refs, _ = segment.code[i]
-        if type(entry) is Pull:
-            yield refs[0]
-            refs = refs[1:]
-        yield from (owners[r >> 2] for r in refs if r != ABSENT and r & 3 == SLOT)
+    firsts = first_slots(segment.code)
 
     def moved(ref: int) -> int:
         kind, at = ref & 3, ref >> 2
@@ -379,12 +372,12 @@ def replay(segment: Segment, index: int, tape: Tape) -> list[int]:
             return tape.array(segment.leaves[at])
         return tape.number(segment.floats[at] if kind == FLOAT else segment.ints[at])
 
-    needed, stack = set(), list(sources(index))
+    needed, stack = set(), sources(segment.code, owners, index)
     while stack:
         i = stack.pop()
         if i not in needed and i not in places:
             needed.add(i)
-            stack.extend(sources(i))
+            stack.extend(sources(segment.code, owners, i))
     for i in sorted(needed):
         entry, refs, _ = segment.code[i]
         if type(entry) is Pull:
