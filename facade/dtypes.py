@@ -70,7 +70,8 @@ C_NAMES = {  # what the compiler calls them, which a few messages show
     int64: "long int", uint16: "short unsigned int", uint32: "unsigned int",
     uint64: "long unsigned int", float16: "c10::Half", bfloat16: "c10::BFloat16",
     float32: "float", float64: "double", complex64: "c10::complex<float>",
-    complex128: "c10::complex<double>",
+    complex128: "c10::complex<double>", float8_e4m3fn: "c10::Float8_e4m3fn",
+    float8_e5m2: "c10::Float8_e5m2",
 }  # fmt: skip
 
 PYTHON_TYPES = {float: float64, int: int64, bool: bool_, complex: complex128}

@@ -4,13 +4,7 @@ import math
 
 import numpy as np
 
-from facade.dtypes import bool_, dtype, finfo, iinfo
-
-_C_NAMES = {
-    "uint8": "uint8_t", "int8": "int8_t", "int16": "int16_t", "int32": "int", "int64": "int64_t",
-    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
-    "uint16": "uint16_t", "uint32": "uint32_t", "uint64": "uint64_t",
-}  # fmt: skip
+from facade.dtypes import C_NAMES, bool_, dtype, finfo, iinfo, int32
 
 _BOUNDS: dict[dtype, tuple[float, float]] = {}
 
@@ -34,7 +28,8 @@ def fitting(value, target: dtype):
             return value
         if target.is_floating_point and (math.isinf(value) or math.isnan(value)):
             return value
-    name = _C_NAMES.get(target.name, target.name)
+    by_size = not (target.is_floating_point or target is int32)  # C's typedef, "int64_t"
+    name = f"{target.name}_t" if by_size else C_NAMES[target]
     raise RuntimeError(f"value cannot be converted to type {name} without overflow")
 
 

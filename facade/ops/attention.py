@@ -5,20 +5,10 @@ import math
 import jax
 import jax.numpy as jnp
 
-from facade.dtypes import bool_, float32
+from facade.dtypes import C_NAMES, bool_, float32
 from facade.errors import broadcast_shapes
 from facade.ops.linalg import matmul_precision
 from facade.ops.registry import Raw, op
-
-_C_NAMES = {
-    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
-    "int64": "long int", "int32": "int",
-}  # fmt: skip
-
-
-def _c_name(a) -> str:
-    return _C_NAMES.get(a.dtype.name, a.dtype.name)
-
 
 def _check(query, key, value, attn_mask, is_causal, scale, enable_gqa):
     if min(query.ndim, key.ndim, value.ndim) < 2:
@@ -29,13 +19,14 @@ def _check(query, key, value, attn_mask, is_causal, scale, enable_gqa):
     if not query.dtype is key.dtype is value.dtype:
         raise RuntimeError(
             "Expected query, key, and value to have the same dtype, but got "
-            f"query.dtype: {_c_name(query)} key.dtype: {_c_name(key)} and "
-            f"value.dtype: {_c_name(value)} instead."
+            f"query.dtype: {C_NAMES[query.dtype]} key.dtype: {C_NAMES[key.dtype]} and "
+            f"value.dtype: {C_NAMES[value.dtype]} instead."
         )
     if attn_mask is not None and attn_mask.dtype not in (bool_, float32, query.dtype):
         raise RuntimeError(
             "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
-            f"attn_mask.dtype: {_c_name(attn_mask)} and  query.dtype: {_c_name(query)} instead."
+            f"attn_mask.dtype: {C_NAMES[attn_mask.dtype]} and  "
+            f"query.dtype: {C_NAMES[query.dtype]} instead."
         )
     if not query.dtype.is_floating_point:
         raise RuntimeError("expected scalar type Float but found Long")

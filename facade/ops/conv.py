@@ -2,7 +2,7 @@
 
 import jax
 
-from facade.dtypes import SCALAR_NAMES
+from facade.dtypes import C_NAMES, SCALAR_NAMES
 from facade.ops.conv_algorithms import Window, convolve, input_gradient
 from facade.ops.registry import Raw, op
 
@@ -109,16 +109,9 @@ def _check_output_padding(dims, stride, dilation, output_padding) -> None:
     )
 
 
-_C_NAMES = {
-    "float16": "c10::Half", "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
-    "int64": "long int", "int32": "int", "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}  # fmt: skip
-
-
 def _check_dtypes(input, weight, bias) -> None:
     if bias is not None and bias.dtype is not input.dtype:
-        names = (_C_NAMES.get(a.dtype.name, a.dtype.name) for a in (input, bias))
+        names = (C_NAMES[a.dtype] for a in (input, bias))
         raise RuntimeError("Input type ({}) and bias type ({}) should be the same".format(*names))
     if weight.dtype is not input.dtype:
         if input.dtype.name in ("float32", "bfloat16"):  # the library that computes these checks

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from facade.avals import Aval
-from facade.dtypes import bool_, dtype, from_numpy, of_number, result_type
+from facade.dtypes import C_NAMES, bool_, dtype, from_numpy, of_number, result_type
 from facade.ops.declare import by_number, kernel, refuse, tensors_only
 from facade.ops.registry import Array, Promote, Scalar, op, promote
 
@@ -112,26 +112,14 @@ def addcdiv(input: Array, tensor1: Array, tensor2: Array, *, value: Scalar | Non
     return input + _scale(tensor1, value) / tensor2
 
 
-# what C++ calls the dtypes, in the few messages that say so
-_CPP_NAMES = {
-    "bool": "bool", "int32": "int", "int64": "long int", "float16": "c10::Half",
-    "bfloat16": "c10::BFloat16", "float32": "float", "float64": "double",
-    "complex64": "c10::complex<float>", "complex128": "c10::complex<double>",
-}  # fmt: skip
-
-
-def _cpp_name(d) -> str:
-    return _CPP_NAMES.get(d.name, d.name)
-
-
 def _check_lerp(input, end, weight) -> None:
     for name, operand in (("end", end), ("weight", weight)):
         if isinstance(operand, Aval) and operand.dtype is not input.dtype:
             if name == "weight" and not operand.ndim and operand.dtype.is_floating_point:
                 continue
             raise RuntimeError(
-                f"expected dtype {_cpp_name(input.dtype)} for `{name}` "
-                f"but got dtype {_cpp_name(operand.dtype)}"
+                f"expected dtype {C_NAMES[input.dtype]} for `{name}` "
+                f"but got dtype {C_NAMES[operand.dtype]}"
             )
     name = kernel("lerp_kernel_tensor" if isinstance(weight, Aval) else "lerp_kernel_scalar")
     refuse(bool=name, integer=name)(input=input)

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from facade.avals import Aval, elementwise_strides
-from facade.dtypes import SCALAR_NAMES, bool_, int64
+from facade.dtypes import C_NAMES, SCALAR_NAMES, bool_, int64
 from facade.errors import broadcast_shapes
 from facade.ops.registry import OPS, Raw, Scalar, op
 from facade.ops.shape import same_strides
@@ -190,10 +190,9 @@ def _check_masked_fill(input, mask, value):
         )
     broadcast_shapes(mask.shape, input.shape)
     if mask.dtype is not bool_:
-        names = {"uint8": "unsigned char", "int64": "long", "int32": "int", "float32": "float"}
         raise RuntimeError(
             "masked_fill_ only supports boolean masks, but got mask with dtype "
-            f"{names.get(mask.dtype.name, mask.dtype.name)}"
+            f"{C_NAMES[mask.dtype]}"
         )
 
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from facade.dtypes import SCALAR_NAMES, bool_
+from facade.dtypes import C_NAMES, SCALAR_NAMES, bool_
 from facade.errors import broadcast_shapes, wrap_dim
 from facade.ops.registry import OPS, Array, Promote, Raw, Scalar, op
 from facade.ops.view import expanded_size
@@ -55,22 +55,11 @@ def product(a, b):
 
 # ---- errors ----
 
-_C_NAMES = {
-    "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
-    "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
-    "uint8": "unsigned char", "complex64": "c10::complex<float>",
-    "complex128": "c10::complex<double>",
-}  # fmt: skip
-
-
-def _c_name(aval) -> str:
-    return _C_NAMES.get(aval.dtype.name, aval.dtype.name)
-
-
 def _check_mm_dtypes(a, b) -> None:
     if a.dtype is not b.dtype:
         raise RuntimeError(
-            f"expected m1 and m2 to have the same dtype, but got: {_c_name(a)} != {_c_name(b)}"
+            "expected m1 and m2 to have the same dtype, but got: "
+            f"{C_NAMES[a.dtype]} != {C_NAMES[b.dtype]}"
         )
     if a.dtype is bool_:
         raise NotImplementedError("\"addmm_impl_cpu_\" not implemented for 'Bool'")
@@ -371,8 +360,8 @@ def _check_baddbmm(input, batch1, batch2, beta, alpha) -> None:
     _check_batch_pair(batch1, batch2)
     if not input.dtype is batch1.dtype is batch2.dtype:
         raise RuntimeError(
-            f"Input dtypes must be the same, got: input {_c_name(input)}, "
-            f"batch1: {_c_name(batch1)}, batch2: {_c_name(batch2)}"
+            f"Input dtypes must be the same, got: input {C_NAMES[input.dtype]}, "
+            f"batch1: {C_NAMES[batch1.dtype]}, batch2: {C_NAMES[batch2.dtype]}"
         )
     _check_batches(batch1.shape[0], batch1.shape[2], batch2.shape, batch1, batch2)
     _check_expands(input, (*batch1.shape[:2], batch2.shape[2]))
