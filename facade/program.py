@@ -142,13 +142,13 @@ def flush(tape: Tape, want: tuple = ()) -> None:
             tape.closed = tape.attention = True
             try:
                 _execute(tape, want)
-            except Exception as error:
-                if hasattr(error, "instruction"):
+            except BaseException as error:
+                tape.path = Path()  # no tape is equal to one that failed
+                if isinstance(error, Exception) and hasattr(error, "instruction"):
                     _lose(tape, error.instruction, error)
                 raise
             finally:
                 tape.closed = tape.attention = bool(tape.outcome)
-                tape.path = Path()  # after a failure no tape is equal to this one
         _commit(tape)
 
 
@@ -170,29 +170,32 @@ def _lose(tape: Tape, instruction: int, error: Exception) -> None:
 
 
 def _execute(tape: Tape, want: tuple) -> None:
-    heirs = []  # slots that overwrote a leaf, in the leaves' order
+    heirs = []  # cells that overwrote a leaf, in the leaves' order
     for cell in tape.leaf_cells:
         if cell.tape is tape:
             if cell.array is None:
-                heirs.append(cell.ref >> 2)
+                heirs.append(cell)
             else:
                 cell.tape = None
     tape.leaf_cells.clear()
     nodes = _live_nodes(tape) if tape.nodes else ()
-    # 3: the list, the name and the call's argument. A cell rebound twice stands in it twice.
-    tape.pending = [c for c in tape.pending if getrefcount(c) > 3 and c.tape is tape]
-    cells = {c.ref >> 2: c for c in (*tape.pending, *want)}
-    # JAX gives a donated buffer to the next result of its kind: first those that overwrote it
-    first = {slot: slot for slot in heirs if slot in cells}
-    wanted = [*first, *sorted([slot for slot in cells if slot not in first])]
-    # as above: nobody but the tape holds the array
+    known = set(heirs)
+    # JAX gives a donated buffer to the next result of its kind: the heirs come first.
+    # 3: the list, the name and the call's argument.
+    cells = [
+        *heirs,
+        *[c for c in tape.pending if getrefcount(c) > 3 and c.tape is tape and c not in known],
+        *want,
+    ]
+    tape.pending = cells
+    wanted = tuple([c.ref for c in cells])
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
     program = _program(tape, wanted, nodes, free)
     program.last_used = next(_clock)
     leaves = tape.leaves
     donated = [leaves[i] for i in program.donated]
     kept = [leaves[i] for i in program.kept]
-    tape.plan = (program, wanted, nodes, want)
+    tape.plan = (program, cells, nodes)
     with jax.enable_x64(True), _placement(tape.device):
         floats, ints = program.floats.array(tape.floats), program.ints.array(tape.ints)
         # One call from C: an interrupt finds either no results or all of them.
@@ -200,12 +203,11 @@ def _execute(tape: Tape, want: tuple) -> None:
 
 
 def _commit(tape: Tape) -> None:
-    program, wanted, nodes, want = tape.plan
+    program, cells, nodes = tape.plan
     results = tape.outcome[0]
-    at = dict(zip(wanted, results, strict=False))
-    for cell in (*tape.pending, *want):
+    for cell, value in zip(cells, results, strict=False):  # after them come residuals
         if cell.tape is tape:
-            cell.array = at[cell.ref >> 2]
+            cell.array = value
             cell.tape = None
     if nodes:
         segment = Segment(tape, program)
@@ -247,16 +249,16 @@ def _donated(tape: Tape, wanted: list[int], free: list[bool]) -> tuple[int, ...]
     return tuple(donated)
 
 
-def _program(tape: Tape, wanted: list[int], nodes, free: list[bool]) -> Program:
+def _program(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Program:
     """Return the program of a tape, found by its path, or else by its code."""
     saved = tuple([(n.index, n.mask) for n in nodes])
-    short = (tape.pure, tuple(wanted), saved, tuple(free))
+    short = (tape.pure, wanted, saved, tuple(free))
     program = tape.path.programs.get(short)
     if program is None:
         key = (tape.device, tuple(tape.code), short)
         program = _programs.get(key)
         if program is None:
-            program = _programs[key] = Program(tape, wanted, dict(saved), free)
+            program = _programs[key] = Program(tape, [ref >> 2 for ref in wanted], dict(saved), free)
             if len(_programs) > MAX_PROGRAMS:
                 _forget(min(_programs, key=lambda k: _programs[k].last_used))
         tape.path.programs[short] = program
