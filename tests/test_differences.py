@@ -1,6 +1,9 @@
 """Pin what docs/differences.md says."""
 
+import inspect
+
 import numpy as np
+import pytest
 import torch
 
 import facade
@@ -52,3 +55,31 @@ def test_value_dependent_shapes_flush():
     assert state.tape.code
     assert x[x > 1].shape == (3,)
     assert x._cell.array is not None
+
+
+def test_pending_index_raises_at_the_next_read():
+    x = facade.arange(3.0)
+    with pytest.raises(IndexError):
+        x[facade.tensor([5])]
+    pending = facade.tensor([4]) + 1
+    y = x[pending]
+    with pytest.raises(IndexError):
+        y.tolist()
+
+
+def test_hub_reads_weights_only():
+    def default(module):
+        function = module.hub.load_state_dict_from_url
+        return inspect.signature(function).parameters["weights_only"].default
+
+    assert default(facade) is True
+    assert default(torch) is False
+
+
+def test_write_to_one_of_several_views():
+    x = facade.ones(2, 2, requires_grad=True)
+    y = x * 2
+    first, _ = y.unbind()
+    first.mul_(3)
+    y.sum().backward()
+    assert x.grad.tolist() == [[6.0, 6.0], [2.0, 2.0]]
