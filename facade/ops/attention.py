@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from facade.dtypes import C_NAMES, bool_, float32
 from facade.errors import broadcast_shapes
-from facade.ops.linalg import matmul_precision
+from facade.ops.linalg import check_batch_sizes, matmul_precision
 from facade.ops.registry import Raw, op
+
 
 def _check(query, key, value, attn_mask, is_causal, scale, enable_gqa):
     if min(query.ndim, key.ndim, value.ndim) < 2:
@@ -41,18 +42,9 @@ def _check(query, key, value, attn_mask, is_causal, scale, enable_gqa):
 def _check_sizes(query, key, value, attn_mask, enable_gqa) -> None:
     if not enable_gqa:
         broadcast_shapes(query.shape[:-2], key.shape[:-2])
-    if query.shape[-1] != key.shape[-1]:
-        rows, width = math.prod(query.shape[:-2]), query.shape[-1]
-        raise RuntimeError(
-            "Expected size for first two dimensions of batch2 tensor to be: "
-            f"[{rows}, {width}] but got: [{rows}, {key.shape[-1]}]."
-        )
-    if key.shape[-2] != value.shape[-2]:
-        rows, keys = math.prod(query.shape[:-2]), key.shape[-2]
-        raise RuntimeError(
-            "Expected size for first two dimensions of batch2 tensor to be: "
-            f"[{rows}, {keys}] but got: [{rows}, {value.shape[-2]}]."
-        )
+    rows = math.prod(query.shape[:-2])
+    check_batch_sizes((rows, query.shape[-1]), (rows, key.shape[-1]))
+    check_batch_sizes((rows, key.shape[-2]), (rows, value.shape[-2]))
     if attn_mask is not None:
         scores = (*query.shape[:-1], key.shape[-2])
         broadcast_shapes(scores, attn_mask.shape)

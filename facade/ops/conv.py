@@ -4,15 +4,10 @@ import jax
 
 from facade.dtypes import C_NAMES, SCALAR_NAMES
 from facade.ops.conv_algorithms import Window, convolve, input_gradient
+from facade.ops.declare import expected_type, spread
 from facade.ops.registry import Raw, op
 
 _Sizes = int | tuple[int, ...]
-
-
-def _spread(sizes: _Sizes, count: int) -> tuple[int, ...]:
-    """Return one size per dimension; a single one stands for all."""
-    row = (sizes,) if isinstance(sizes, int) else sizes
-    return row * count if len(row) == 1 else row
 
 
 def _check_count(name: str, sizes: _Sizes | str, count: int) -> None:
@@ -25,20 +20,20 @@ def _check_count(name: str, sizes: _Sizes | str, count: int) -> None:
 
 def _check_sizes(weight, stride, padding, dilation, output_padding, groups) -> None:
     dims = weight.ndim - 2
-    if padding == "same" and any(s != 1 for s in _spread(stride, dims)):
+    if padding == "same" and any(s != 1 for s in spread(stride, dims)):
         raise RuntimeError("padding='same' is not supported for strided convolutions")
     if isinstance(padding, str) and padding not in ("same", "valid"):
         raise RuntimeError(f"Invalid padding string: '{padding}'")
     for name, sizes in (("stride", stride), ("padding", padding), ("dilation", dilation)):
         _check_count(name, sizes, dims)
     _check_count("output_padding", output_padding, dims)
-    if not isinstance(padding, str) and min(_spread(padding, dims)) < 0:
+    if not isinstance(padding, str) and min(spread(padding, dims)) < 0:
         raise RuntimeError("negative padding is not supported")
-    if min(_spread(output_padding, dims)) < 0:
+    if min(spread(output_padding, dims)) < 0:
         raise RuntimeError("negative output_padding is not supported")
-    if min(_spread(stride, dims)) <= 0:
+    if min(spread(stride, dims)) <= 0:
         raise RuntimeError("non-positive stride is not supported")
-    if min(_spread(dilation, dims)) <= 0:
+    if min(spread(dilation, dims)) <= 0:
         raise RuntimeError("non-positive dilation is not supported")
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
@@ -79,10 +74,10 @@ def _check_weight(input: tuple, weight, bias, groups: int, transposed: bool) -> 
 
 def _check_window(input: tuple, weight, padding, dilation) -> None:
     dims = weight.ndim - 2
-    pads = _pads(padding, weight.shape[2:], _spread(dilation, dims))
+    pads = _pads(padding, weight.shape[2:], spread(dilation, dims))
     padded = [size + low + high for size, (low, high) in zip(input[2:], pads, strict=True)]
     kernel = [
-        d * (k - 1) + 1 for k, d in zip(weight.shape[2:], _spread(dilation, dims), strict=True)
+        d * (k - 1) + 1 for k, d in zip(weight.shape[2:], spread(dilation, dims), strict=True)
     ]
     if any(k > size for k, size in zip(kernel, padded, strict=True)):
         raise RuntimeError(
@@ -93,7 +88,7 @@ def _check_window(input: tuple, weight, padding, dilation) -> None:
 
 
 def _check_output_padding(dims, stride, dilation, output_padding) -> None:
-    rows = [_spread(sizes, dims) for sizes in (output_padding, stride, dilation)]
+    rows = [spread(sizes, dims) for sizes in (output_padding, stride, dilation)]
     if all(extra < max(s, d) for extra, s, d in zip(*rows, strict=True)):
         return
     if dims == 1:  # torch computes it in two dimensions
@@ -120,10 +115,7 @@ def _check_dtypes(input, weight, bias) -> None:
                 f"(torch.{SCALAR_NAMES[weight.dtype]}Tensor) should be the same or input should "
                 "be a MKLDNN tensor and weight is a dense tensor"
             )
-        raise RuntimeError(
-            f"expected scalar type {SCALAR_NAMES[input.dtype]} "
-            f"but found {SCALAR_NAMES[weight.dtype]}"
-        )
+        raise expected_type(input, weight)
 
 
 def _check(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
@@ -148,7 +140,7 @@ def _pads(padding: _Sizes | str, kernel: tuple, dilation: tuple) -> tuple:
     if padding == "same":
         totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         return tuple((total // 2, total - total // 2) for total in totals)
-    return tuple((size, size) for size in _spread(padding, len(kernel)))
+    return tuple((size, size) for size in spread(padding, len(kernel)))
 
 
 @op(
@@ -176,13 +168,13 @@ def convolution(
     x = input if batched else input[None]
     kernel = weight.shape[2:]
     count = len(kernel)
-    stride, dilation = _spread(stride, count), _spread(dilation, count)
+    stride, dilation = spread(stride, count), spread(dilation, count)
     window = Window(stride, _pads(padding, kernel, dilation), dilation, groups)
     if transposed:
         size = [
             (n - 1) * s - low - high + d * (k - 1) + extra + 1
             for n, k, s, (low, high), d, extra in zip(
-                x.shape[2:], kernel, *window[:3], _spread(output_padding, count), strict=True
+                x.shape[2:], kernel, *window[:3], spread(output_padding, count), strict=True
             )
         ]
         y = input_gradient(x, weight, window, (x.shape[0], weight.shape[1] * groups, *size))

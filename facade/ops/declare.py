@@ -1,4 +1,4 @@
-"""What op declarations share: refused dtypes, names by operand, functions of one or two numbers."""
+"""What op declarations share: refused dtypes, sizes, names by operand, elementwise functions."""
 
 from collections.abc import Callable
 
@@ -49,6 +49,18 @@ def refuse_dtype(found: dtype, errors: dict[str, tuple[type[Exception], str]]) -
     for kind, (error, text) in errors.items():
         if _KINDS[kind](found):
             raise error(text.format(SCALAR_NAMES[found]))
+
+
+def expected_type(wanted: Aval, found: Aval) -> RuntimeError:
+    """Return the error of a tensor whose dtype is another than its neighbour's."""
+    names = SCALAR_NAMES[wanted.dtype], SCALAR_NAMES[found.dtype]
+    return RuntimeError("expected scalar type {} but found {}".format(*names))
+
+
+def spread(sizes: int | tuple[int, ...], count: int) -> tuple[int, ...]:
+    """Return one size per dimension; a single one stands for all."""
+    row = (sizes,) if isinstance(sizes, int) else sizes
+    return row * count if len(row) == 1 else row
 
 
 def by_number(parameter: str, number: str, tensor: str) -> Callable:

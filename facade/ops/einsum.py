@@ -6,7 +6,7 @@ from itertools import pairwise
 import jax
 import jax.numpy as jnp
 
-from facade.dtypes import SCALAR_NAMES
+from facade.ops.declare import expected_type
 from facade.ops.linalg import matmul_precision
 from facade.ops.registry import Raw, op
 
@@ -32,10 +32,7 @@ def _check_einsum(equation, operands) -> None:
                 )
     for first, second in pairwise(operands):
         if first.dtype is not second.dtype:
-            raise RuntimeError(
-                f"expected scalar type {SCALAR_NAMES[first.dtype]} "
-                f"but found {SCALAR_NAMES[second.dtype]}"
-            )
+            raise expected_type(first, second)
 
 
 def parse_einsum(equation: str, ndims: list[int]) -> tuple[list[str], str]:

@@ -9,6 +9,7 @@ from jax import lax
 
 from facade.dtypes import C_NAMES, SCALAR_NAMES, bool_
 from facade.errors import broadcast_shapes, wrap_dim
+from facade.ops.declare import expected_type
 from facade.ops.registry import OPS, Array, Promote, Raw, Scalar, op
 from facade.ops.view import expanded_size
 
@@ -122,25 +123,32 @@ def _check_dot(input, tensor) -> None:
         )
 
 
-def _check_batches(batch: int, inner: int, other: tuple, a, b) -> None:
-    """Check that ``(batch, n, inner)`` and three sizes ``other`` can be multiplied in batches."""
-    if other[:2] != (batch, inner):
+def check_batch_sizes(wanted: tuple[int, ...], given: tuple[int, ...]) -> None:
+    """Check the batch and the inner size of the second factor of a product in batches."""
+    if given != wanted:
         raise RuntimeError(
             "Expected size for first two dimensions of batch2 tensor to be: "
-            f"[{batch}, {inner}] but got: [{other[0]}, {other[1]}]."
+            f"{list(wanted)} but got: {list(given)}."
         )
+
+
+def _check_batches(batch: int, inner: int, other: tuple, a, b) -> None:
+    """Check that ``(batch, n, inner)`` and three sizes ``other`` can be multiplied in batches."""
+    check_batch_sizes((batch, inner), other[:2])
     if a.dtype is not b.dtype:
-        raise RuntimeError(
-            f"expected scalar type {SCALAR_NAMES[a.dtype]} but found {SCALAR_NAMES[b.dtype]}"
-        )
+        raise expected_type(a, b)
     if a.dtype is bool_:
         raise NotImplementedError("\"bmm\" not implemented for 'Bool'")
 
 
-def _check_bmm(input, mat2) -> None:
-    for number, batch in ((1, input), (2, mat2)):
+def _check_batch_pair(batch1, batch2) -> None:
+    for number, batch in ((1, batch1), (2, batch2)):
         if batch.ndim != 3:
             raise RuntimeError(f"batch{number} must be a 3D tensor")
+
+
+def _check_bmm(input, mat2) -> None:
+    _check_batch_pair(input, mat2)
     _check_batches(input.shape[0], input.shape[2], mat2.shape, input, mat2)
 
 
@@ -222,6 +230,15 @@ def matmul(input: Raw, other: Raw) -> jax.Array:
     return product(input, other)
 
 
+def _check_addmm_dtypes(added, mat1, mat2) -> None:
+    for name, first in (("self", added), ("mat1", mat1)):
+        if first.dtype is not mat2.dtype:
+            raise RuntimeError(
+                f"{name} and mat2 must have the same dtype, but got "
+                f"{SCALAR_NAMES[first.dtype]} and {SCALAR_NAMES[mat2.dtype]}"
+            )
+
+
 def _check_linear(input, weight, bias) -> None:
     if weight.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {weight.ndim}D")
@@ -245,12 +262,7 @@ def _check_linear(input, weight, bias) -> None:
         _check_mm_dtypes(input, weight)
         return
     expanded_size(bias.shape, (rows, weight.shape[0]))
-    for first, second in ((bias, weight), (input, weight)):
-        if first.dtype is not second.dtype:
-            raise RuntimeError(
-                "self and mat2 must have the same dtype, but got "
-                f"{SCALAR_NAMES[first.dtype]} and {SCALAR_NAMES[second.dtype]}"
-            )
+    _check_addmm_dtypes(bias, input, weight)
 
 
 def _linear_name(input, weight, bias) -> str:
@@ -293,12 +305,7 @@ def _check_addmm(input, mat1, mat2, beta, alpha) -> None:
             raise RuntimeError(f"{name} must be a matrix, got {matrix.ndim}-D tensor")
     _check_inner(*mat1.shape, mat2)
     _check_expands(input, (mat1.shape[0], mat2.shape[1]))
-    for first in (input, mat1):
-        if first.dtype is not mat2.dtype:
-            raise RuntimeError(
-                "self and mat2 must have the same dtype, but got "
-                f"{SCALAR_NAMES[first.dtype]} and {SCALAR_NAMES[mat2.dtype]}"
-            )
+    _check_addmm_dtypes(input, mat1, mat2)
 
 
 def _check_expands(input, size: tuple) -> None:
@@ -339,12 +346,6 @@ def _check_addbmm(input, batch1, batch2, beta, alpha) -> None:
         )
     _check_batches(batch1.shape[0], batch1.shape[2], batch2.shape, batch1, batch2)
     _check_expands(input, (batch1.shape[1], batch2.shape[2]))
-
-
-def _check_batch_pair(batch1, batch2) -> None:
-    for number, batch in ((1, batch1), (2, batch2)):
-        if batch.ndim != 3:
-            raise RuntimeError(f"batch{number} must be a 3D tensor")
 
 
 @op(inplace=True, out=True, check=_check_addbmm)

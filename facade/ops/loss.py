@@ -10,7 +10,7 @@ from jax import lax
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, int64, uint8
 from facade.errors import broadcast_shapes
-from facade.ops.declare import kernel, refuse, refuse_dtype
+from facade.ops.declare import expected_type, kernel, refuse, refuse_dtype
 from facade.ops.registry import Array, Promote, Raw, Scalar, op
 
 
@@ -124,10 +124,7 @@ def _check_class_weight(input, weight) -> None:
             f"got weight tensor of shape: {list(weight.shape)}"
         )
     if weight.dtype is not input.dtype:
-        raise RuntimeError(
-            f"expected scalar type {SCALAR_NAMES[input.dtype]} "
-            f"but found {SCALAR_NAMES[weight.dtype]}"
-        )
+        raise expected_type(input, weight)
 
 
 def _check_nll(input, target, weight, reduction, ignore_index):

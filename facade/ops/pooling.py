@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 
 from facade.errors import wrap_dim
-from facade.ops.declare import kernel, refuse_dtype
+from facade.ops.declare import kernel, refuse_dtype, spread
 from facade.ops.registry import Raw, op
 
 _Sizes = int | tuple[int, ...]
@@ -49,11 +49,6 @@ class Axis(NamedTuple):
         return start + self.dilation * np.maximum(-(start // self.dilation), 0)
 
 
-def _spread(sizes: _Sizes, count: int) -> tuple[int, ...]:
-    row = (sizes,) if isinstance(sizes, int) else sizes
-    return row * count if len(row) == 1 else row
-
-
 def _out(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
     room = size + 2 * padding - dilation * (kernel - 1) - 1
     out = (room + (stride - 1 if ceil_mode else 0)) // stride + 1
@@ -65,10 +60,10 @@ def _out(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_
 def _axes(shape: tuple, dims: int, kernel, stride, padding, dilation, ceil_mode) -> list[Axis]:
     rows = zip(
         shape[-dims:],
-        _spread(kernel, dims),
-        _spread(kernel if stride in (None, ()) else stride, dims),
-        _spread(padding, dims),
-        _spread(dilation, dims),
+        spread(kernel, dims),
+        spread(kernel if stride in (None, ()) else stride, dims),
+        spread(padding, dims),
+        spread(dilation, dims),
         strict=True,
     )
     return [Axis(_out(size, k, s, p, d, ceil_mode), k, s, p, d) for size, k, s, p, d in rows]
@@ -118,8 +113,8 @@ def _check_counts(name: str, dims: int, **sizes) -> None:
 
 
 def _check_max_pool1d(shape: tuple, kernel, stride, padding, dilation, out: int) -> None:
-    (k,), (p,), (d,) = _spread(kernel, 1), _spread(padding, 1), _spread(dilation, 1)
-    (s,) = (k,) if stride in (None, ()) else _spread(stride, 1)
+    (k,), (p,), (d,) = spread(kernel, 1), spread(padding, 1), spread(dilation, 1)
+    (s,) = (k,) if stride in (None, ()) else spread(stride, 1)
     for name, value in (("kernel_size", k), ("stride", s)):
         if value <= 0:
             raise RuntimeError(f"max_pool1d() {name} must be greater than zero, but got {value}")
@@ -138,9 +133,9 @@ def _check_max_pool1d(shape: tuple, kernel, stride, padding, dilation, out: int)
 
 
 def _check_window(dims, kernel, stride, padding, dilation) -> None:
-    kernel = _spread(kernel, dims)
-    stride = kernel if stride in (None, ()) else _spread(stride, dims)
-    dilation = _spread(dilation, dims)
+    kernel = spread(kernel, dims)
+    stride = kernel if stride in (None, ()) else spread(stride, dims)
+    dilation = spread(dilation, dims)
     if 0 in stride:
         raise RuntimeError("stride should not be zero")
     axes = ("T", "H", "W")[-max(dims, 2) :]
@@ -150,7 +145,7 @@ def _check_window(dims, kernel, stride, padding, dilation) -> None:
     if min(dilation) <= 0:
         shown = " ".join(f"dilation{a}: {d}" for a, d in zip(axes, dilation, strict=False))
         raise RuntimeError(f"dilation should be greater than zero, but got {shown}")
-    for p, k, d in zip(_spread(padding, dims), kernel, dilation, strict=True):
+    for p, k, d in zip(spread(padding, dims), kernel, dilation, strict=True):
         if p < 0:
             raise RuntimeError(f"pad must be non-negative, but got pad: {p}")
         if p > (d * (k - 1) + 1) // 2:

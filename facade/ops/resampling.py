@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from facade.dtypes import SCALAR_NAMES
-from facade.ops.declare import kernel, refuse_dtype
+from facade.ops.declare import expected_type, kernel, refuse_dtype
 from facade.ops.registry import Raw, op
 
 # ---- to another size: every mode but nearest is a matrix along each dimension ----
@@ -181,9 +180,7 @@ def _check_grid(input, grid, mode, padding_mode, align_corners):
     if mode == "bicubic" and dims == 3:
         raise RuntimeError("grid_sampler(): bicubic interpolation only supports 4D input")
     if input.dtype is not grid.dtype:
-        raise RuntimeError(
-            f"expected scalar type {SCALAR_NAMES[input.dtype]} but found {SCALAR_NAMES[grid.dtype]}"
-        )
+        raise expected_type(input, grid)
 
 
 def _reflect(x, low: float, high: float):
