@@ -14,7 +14,7 @@ import facade as torch
 import facade.nn.functional as F
 from facade.vision.models import resnet18
 
-STEPS, BATCH = 5, 16
+STEPS, BATCH, RATE = 5, 32, 1e-3
 
 
 def batches():
@@ -33,7 +33,7 @@ def new_model():
 
 def with_facade() -> list[float]:
     model = new_model()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE, momentum=0.9)
     losses = []
     for images, labels in batches():
         optimizer.zero_grad()
@@ -46,7 +46,7 @@ def with_facade() -> list[float]:
 
 def with_jax() -> list[float]:
     apply, state = torch.to_jax(new_model())
-    optimizer = optax.sgd(0.01, momentum=0.9)
+    optimizer = optax.sgd(RATE, momentum=0.9)
     moments = optimizer.init(state["parameters"])
 
     def loss_of(parameters, buffers, images, labels):

@@ -177,6 +177,33 @@ class TestBounds:
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         assert grown < 1500 << 10  # kB
 
+    def test_3000_training_steps_do_not_grow(self):
+        model = facade.nn.Sequential(
+            facade.nn.Linear(64, 64), facade.nn.ReLU(), facade.nn.Dropout(0.1),
+            facade.nn.Linear(64, 10),
+        )  # fmt: skip
+        optimizer = facade.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        x, y = facade.randn(32, 64), facade.randint(0, 10, (32,))
+        kept = []
+
+        def steps(count):
+            for i in range(count):
+                optimizer.zero_grad()
+                loss = facade.nn.functional.cross_entropy(model(x), y)
+                loss.backward()
+                optimizer.step()
+                if i % 10 == 0:
+                    kept.append(loss.item())
+            gc.collect()
+            return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+        before = steps(500)
+        with compilations() as count:
+            grown = steps(3000) - before
+        assert count == [0]
+        assert grown < 20 << 20
+        assert kept[-1] < kept[0]
+
     def test_live_arrays_do_not_grow(self):
         sgd_loop(3)
         gc.collect()
