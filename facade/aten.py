@@ -5,7 +5,7 @@ import typing
 from collections.abc import Callable
 
 from facade.ops.registry import OPS, Kind, OpSpec, Param
-from facade.recording import record, record_on
+from facade.recording import record
 
 
 def recorder(spec: OpSpec) -> Callable:
@@ -58,20 +58,6 @@ def _canonical(p: Param) -> str:
 def _is_number(p: Param) -> bool:
     members = typing.get_args(p.annotation) or (p.annotation,)
     return float in members or complex in members
-
-
-def call_on(device, function: Callable, *args, **kwargs):
-    """Record an op without operands (a creation op) on a device's tape."""
-    spec = OPS[function.__name__]
-    bound = inspect.signature(spec.fn).bind(*args, **kwargs)
-    bound.apply_defaults()
-    values = bound.arguments
-    operands = tuple(values[p.name] for p in spec.operand_params)
-    static = tuple(
-        tuple(v) if isinstance(v := values[p.name], list) else v for p in spec.static_params
-    )
-    numbers = tuple(type(values[p.name]) for p in spec.static_params if _is_number(p))
-    return record_on(device, spec, operands, static, numbers)
 
 
 def __getattr__(name: str) -> Callable:

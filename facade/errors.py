@@ -41,6 +41,15 @@ def _broadcast(a: tuple[int, ...], b: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(sizes)
 
 
+def no_dimension(dim: int, ndim: int) -> IndexError:
+    """Return the error of a tensor of ``ndim`` dimensions that lacks this one."""
+    if not ndim:
+        return IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return IndexError(
+        f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
+    )
+
+
 def wrap_dim(dim: int, ndim: int) -> int:
     """Return ``dim`` counted from the front; a 0-dimensional tensor has dimension 0.
 
@@ -49,10 +58,7 @@ def wrap_dim(dim: int, ndim: int) -> int:
     """
     bound = max(ndim, 1)
     if not -bound <= dim < bound:
-        raise IndexError(
-            f"Dimension out of range (expected to be in range of [{-bound}, {bound - 1}], "
-            f"but got {dim})"
-        )
+        raise no_dimension(dim, bound)
     return dim + bound if dim < 0 else dim
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from facade import dtypes, printing, recording
 from facade.avals import aval
 from facade.devices import CPU, META, device
+from facade.errors import no_dimension
 from facade.graph import AccumulateGrad, hooks_of
 from facade.hooks import RemovableHandle, add_hook
 from facade.recording import TensorBase, record_entry, refresh, wrap
@@ -100,7 +101,7 @@ class Tensor(TensorBase):
             return self._aval.size
         bound = max(self._aval.ndim, 1)
         if not -bound <= dim < bound or not self._aval.ndim:
-            raise _no_dimension(dim, self._aval.ndim)
+            raise no_dimension(dim, self._aval.ndim)
         return self._aval.shape[dim]
 
     def stride(self, dim: int | None = None):
@@ -108,7 +109,7 @@ class Tensor(TensorBase):
         if dim is None:
             return self._aval.strides
         if not -self._aval.ndim <= dim < self._aval.ndim:
-            raise _no_dimension(dim, self._aval.ndim)
+            raise no_dimension(dim, self._aval.ndim)
         return self._aval.strides[dim]
 
     def storage_offset(self) -> int:
@@ -573,14 +574,6 @@ def _wide(d: dtypes.dtype):
     if d.is_floating_point:
         return np.float64
     return d.numpy
-
-
-def _no_dimension(dim: int, ndim: int) -> IndexError:
-    if not ndim:
-        return IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
-    return IndexError(
-        f"Dimension out of range (expected to be in range of [{-ndim}, {ndim - 1}], but got {dim})"
-    )
 
 
 def chain_geometry(view: View):

@@ -3,6 +3,7 @@
 from facade import aten, dtypes
 from facade.binding import public
 from facade.devices import CPU, device, resolve
+from facade.errors import bad_argument
 from facade.graph import PythonNode
 from facade.recording import wrap
 from facade.storage import transfer
@@ -131,12 +132,10 @@ def _cast(name: str, d: dtypes.dtype) -> None:
     public(method, module=False)
 
 
-for _name, _dtype in {
-    "float": dtypes.float32, "double": dtypes.float64, "half": dtypes.float16,
-    "bfloat16": dtypes.bfloat16, "int": dtypes.int32, "long": dtypes.int64,
-    "short": dtypes.int16, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool_,
-    "cfloat": dtypes.complex64, "cdouble": dtypes.complex128,
-}.items():  # fmt: skip
+_MORE = {
+    "bfloat16": dtypes.bfloat16, "char": dtypes.int8, "byte": dtypes.uint8, "bool": dtypes.bool_,
+}  # fmt: skip
+for _name, _dtype in (dtypes.ALIASES | _MORE).items():
     _cast(_name, _dtype)
 
 
@@ -144,9 +143,7 @@ for _name, _dtype in {
 def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Write ``src``, broadcast and cast, into this tensor."""
     if not isinstance(src, Tensor):
-        raise TypeError(
-            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(src).__name__}"
-        )
+        raise bad_argument("copy_", "other", 1, "Tensor", src)
     if src.device is not self.device:
         src = to(src, self.device)
     if src.shape != self.shape:

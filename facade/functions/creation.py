@@ -19,10 +19,6 @@ from facade.ops.registry import OPS
 from facade.recording import record_on
 from facade.tensor import Tensor
 
-_PYTHON_TYPES = {
-    float: dtypes.float64, int: dtypes.int64, bool: dtypes.bool_, complex: dtypes.complex128,
-}  # fmt: skip
-
 _OPTIONS = [
     inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
     for name, default in (
@@ -68,8 +64,8 @@ def creation(function: Callable) -> Callable[..., Any]:
 def _dtype(name: str, given) -> dtypes.dtype | None:
     if given is None or isinstance(given, dtypes.dtype):
         return given
-    if given in _PYTHON_TYPES:
-        return _PYTHON_TYPES[given]
+    if given in dtypes.PYTHON_TYPES:
+        return dtypes.PYTHON_TYPES[given]
     raise TypeError(f"{name}(): argument 'dtype' must be torch.dtype, not {type(given).__name__}")
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from facade import aten
 from facade.binding import public
-from facade.dtypes import SCALAR_NAMES
+from facade.ops.declare import inexact_only
 from facade.ops.decompositions import check_matrices
 from facade.return_types import named_tuple
 from facade.tape import state
@@ -308,11 +308,7 @@ def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim: bool = False, *, dt
         raise RuntimeError(
             "linalg.matrix_norm: The input tensor A must have at least 2 dimensions."
         )
-    if not (A.dtype.is_floating_point or A.dtype.is_complex):
-        raise RuntimeError(
-            "linalg.matrix_norm: Expected a floating point or complex tensor as input. "
-            f"Got {SCALAR_NAMES[A.dtype]}"
-        )
+    inexact_only("matrix_norm", A.dtype)
     if ord not in ("fro", "nuc", 1, -1, 2, -2, inf, -inf):
         raise RuntimeError(f"linalg.matrix_norm: Order {ord} not supported.")
     A = A if dtype is None else A.to(dtype)

@@ -185,6 +185,16 @@ def refill(out: Tensor, law: Law, parameters: tuple, shape: tuple, generator) ->
     return out
 
 
+def put(out: Tensor | None, made: Tensor) -> Tensor:
+    """Return ``made``, or ``out`` with its values and its size."""
+    if out is None:
+        return made
+    if out.shape == made.shape:
+        return out.write(made)
+    out.data = made
+    return out
+
+
 def check_out(name: str, out: Tensor, dtype, where) -> None:
     """Check ``out=`` of a creation function.
 

@@ -23,6 +23,7 @@ from facade.functions.draws import (
     is_whole,
     one_of,
     overloads,
+    put,
     refill,
     unsigned_sizes,
 )
@@ -176,12 +177,7 @@ def randperm(n: Any = None, *, generator=None, out: Tensor | None = None, dtype,
         return mersenne.permutation(engine, n).astype(kind.numpy)
 
     made = draw_with(place(device), generator, on_host, "draw_permutation", (), (n, kind))
-    if out is None:
-        return made
-    if out.shape == made.shape:
-        return out.write(made)
-    out.data = made
-    return out
+    return put(out, made)
 
 
 def _check_permuted(n: int, kind: dtypes.dtype) -> None:

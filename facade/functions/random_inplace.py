@@ -25,6 +25,7 @@ from facade.functions.draws import (
     with_zero_grad,
 )
 from facade.functions.sampling import draw_bernoulli
+from facade.ops.registry import backward_name
 from facade.random import Generator
 from facade.tensor import Tensor
 
@@ -35,8 +36,7 @@ def _fill(self: Tensor, name: str, law, parameters: dict, generator) -> Tensor:
     """Overwrite a tensor with numbers of a law whose parameters are floats."""
     numbers = [number(name, p, i, value) for i, (p, value) in enumerate(parameters.items(), 1)]
     check_generator(name, generator)
-    grad_name = f"{name.title().replace('_', '')}Backward0"
-    return overwrite(self, law, tuple(numbers), generator, grad_name)
+    return overwrite(self, law, tuple(numbers), generator, backward_name(name))
 
 
 @public(module=False)

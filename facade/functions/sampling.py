@@ -24,6 +24,7 @@ from facade.functions.draws import (
     leaf,
     one_of,
     overloads,
+    put,
     with_zero_grad,
 )
 from facade.functions.random import DTYPE_AND_DEVICE, Options, create
@@ -203,12 +204,7 @@ def multinomial(
 
     static = (count, replacement)
     made = draw_with(input.device, generator, on_host, "draw_categories", (input,), static)
-    if out is None:
-        return made
-    if out.shape == made.shape:
-        return out.write(made)
-    out.data = made
-    return out
+    return put(out, made)
 
 
 def _check_multinomial(input, num_samples, replacement, generator, out) -> None:

@@ -10,7 +10,7 @@ from jax.scipy import special
 from facade.dtypes import SCALAR_NAMES, dtype, finfo
 from facade.errors import wrap_dim
 from facade.ops.declare import kernel, refuse_dtype
-from facade.ops.registry import Array, Promote, Raw, Scalar, op
+from facade.ops.registry import Array, Promote, Raw, Scalar, backward_name, op
 
 
 def _wide(x):
@@ -204,9 +204,8 @@ for _name, _function, _check in (
     ("leaky_relu", _leaky_relu, _floating("leaky_relu_cpu")),
     ("threshold", _threshold, _check_threshold),
 ):
-    _title = _name.title().replace("_", "")
     op(_function, name=_name, public="", check=_check)
-    op(_function, name=f"{_name}_", public="", check=_check, grad_name=f"{_title}Backward1")
+    op(_function, name=f"{_name}_", public="", check=_check, grad_name=backward_name(_name, 1))
 
 
 def _check_hardtanh(input, min_val, max_val):

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from facade.avals import Aval, elementwise_strides
 from facade.dtypes import dtype
+from facade.ops.declare import like_first
 from facade.ops.registry import Raw, Scalar, op
 
 
@@ -26,23 +26,19 @@ def full(size: tuple, fill_value: Scalar, dtype: dtype):
     return jnp.full(size, fill_value.astype(dtype.numpy))
 
 
-def _like_strides(operands: list[Aval], **_) -> tuple[int, ...]:
-    return elementwise_strides(operands[0].shape, operands[:1])
-
-
-@op(public="", differentiable=False, strides=_like_strides)
+@op(public="", differentiable=False, strides=like_first)
 def zeros_like(input: Raw, dtype: dtype | None = None):
     """Return zeros in the shape of ``input``."""
     return jnp.zeros(input.shape, dtype.numpy if dtype else input.dtype)
 
 
-@op(public="", differentiable=False, strides=_like_strides)
+@op(public="", differentiable=False, strides=like_first)
 def ones_like(input: Raw, dtype: dtype | None = None):
     """Return ones in the shape of ``input``."""
     return jnp.ones(input.shape, dtype.numpy if dtype else input.dtype)
 
 
-@op(public="", differentiable=False, strides=_like_strides)
+@op(public="", differentiable=False, strides=like_first)
 def full_like(input: Raw, fill_value: Scalar, dtype: dtype):
     """Return ``fill_value`` in the shape of ``input``."""
     return jnp.full(input.shape, fill_value.astype(dtype.numpy))

@@ -1,10 +1,11 @@
-"""What op declarations share: refused dtypes, sizes, names by operand, elementwise functions."""
+"""What op declarations share: errors, sizes, strides, names by operand, elementwise functions."""
 
 from collections.abc import Callable
 
-from facade.avals import Aval
+from facade.avals import Aval, elementwise_strides
 from facade.dtypes import SCALAR_NAMES, bool_, dtype
-from facade.ops.registry import Array, Promote, bad_argument, op, promote
+from facade.errors import bad_argument
+from facade.ops.registry import Array, Promote, op, promote
 
 _KINDS = {
     "bool": lambda d: d is bool_,
@@ -61,6 +62,20 @@ def spread(sizes: int | tuple[int, ...], count: int) -> tuple[int, ...]:
     """Return one size per dimension; a single one stands for all."""
     row = (sizes,) if isinstance(sizes, int) else sizes
     return row * count if len(row) == 1 else row
+
+
+def like_first(operands: list[Aval], **_) -> tuple[int, ...]:
+    """Return the strides of an elementwise result of the first operand."""
+    return elementwise_strides(operands[0].shape, operands[:1])
+
+
+def inexact_only(name: str, found: dtype) -> None:
+    """Raise the error of the linalg function ``name`` for integers and bools."""
+    if not (found.is_floating_point or found.is_complex):
+        raise RuntimeError(
+            f"linalg.{name}: Expected a floating point or complex tensor as input. "
+            f"Got {SCALAR_NAMES[found]}"
+        )
 
 
 def by_number(parameter: str, number: str, tensor: str) -> Callable:

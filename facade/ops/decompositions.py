@@ -8,6 +8,7 @@ from jax import lax
 
 from facade.avals import contiguous_strides
 from facade.dtypes import SCALAR_NAMES
+from facade.ops.declare import inexact_only
 from facade.ops.linalg import product
 from facade.ops.reduction import p_norm
 from facade.ops.registry import Raw, op
@@ -44,11 +45,7 @@ def check_matrices(name: str, input, square: bool = True) -> None:
             f"linalg.{name}: A must be batches of square matrices, "
             f"but they are {rows} by {columns} matrices"
         )
-    if not (input.dtype.is_floating_point or input.dtype.is_complex):
-        raise RuntimeError(
-            f"linalg.{name}: Expected a floating point or complex tensor as input. "
-            f"Got {SCALAR_NAMES[input.dtype]}"
-        )
+    inexact_only(name, input.dtype)
     if input.dtype.itemsize < 4:
         raise RuntimeError(
             f"linalg.{name}: Low precision dtypes not supported. Got {SCALAR_NAMES[input.dtype]}"

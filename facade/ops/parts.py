@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from facade.errors import wrap_dim
+from facade.errors import no_dimension, wrap_dim
 from facade.ops.registry import Raw, Scalar, op
 
 # ---- positions and pieces ----
@@ -175,7 +175,7 @@ def unsafe_split_with_sizes(input: Raw, split_sizes: tuple[int, ...], dim: int =
 
 def _check_unbind(input, dim):
     if not input.ndim:
-        raise IndexError("Dimension specified as 0 but tensor has no dimensions")
+        raise no_dimension(0, 0)
     wrap_dim(dim, input.ndim)
 
 

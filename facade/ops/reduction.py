@@ -10,7 +10,7 @@ import numpy as np
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, dtype
 from facade.errors import wrap_dim, wrap_dims
-from facade.ops.declare import kernel, refuse, refuse_dtype
+from facade.ops.declare import inexact_only, kernel, refuse, refuse_dtype
 from facade.ops.registry import Array, Promote, Scalar, op
 from facade.ops.unary import absolute
 
@@ -384,11 +384,7 @@ def p_norm(x, p: float, axes: tuple[int, ...], keepdim: bool):
 
 
 def _check_norm(input, ord, dim, keepdim, dtype) -> None:
-    if not (input.dtype.is_floating_point or input.dtype.is_complex):
-        raise RuntimeError(
-            "linalg.vector_norm: Expected a floating point or complex tensor as input. "
-            f"Got {SCALAR_NAMES[input.dtype]}"
-        )
+    inexact_only("vector_norm", input.dtype)
     axes = _axes(dim, input.ndim)
     empty = not input.numel and (dim is None or 0 in [input.shape[a] for a in axes])
     if empty and (ord < 0 or ord == inf):

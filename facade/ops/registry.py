@@ -197,8 +197,12 @@ def _grad_name(spec: OpSpec, arguments: dict) -> str:
         if all(p.kind is not p.VAR_KEYWORD for p in named):
             arguments = {p.name: arguments[p.name] for p in named}
         return spec.grad_name(**arguments)
-    # torch: name.title() without underscores, "Backward", a count of overloads
-    return spec.grad_name or f"{spec.name.title().replace('_', '')}Backward0"
+    return spec.grad_name or backward_name(spec.name)
+
+
+def backward_name(name: str, overload: int = 0) -> str:
+    """Return what PyTorch calls ``grad_fn`` of ``name``, if it has no name of its own."""
+    return f"{name.title().replace('_', '')}Backward{overload}"
 
 
 # infer: (spec, [[aval | number type | None]] per operand parameter, {name: static}) -> Entry
@@ -266,7 +270,7 @@ def infer_function(fn: Callable, inputs: list, static: dict) -> Entry:
     outputs = tuple(aval(tuple(r.shape), dtypes.from_numpy(r.dtype)) for r in results)
     known = tuple(a if a is None or isinstance(a, Aval) else _number_aval(a) for a in inputs)
     name = getattr(fn, "__name__", "function")
-    return Entry(name, call, known, outputs, grad_name=f"{name.title().replace('_', '')}Backward0")
+    return Entry(name, call, known, outputs, grad_name=backward_name(name))
 
 
 def _strides(spec: OpSpec, result, number: int, shape, operands: list, static: dict):
@@ -347,5 +351,5 @@ def _struct(a):
 
 __all__ = [
     "OPS", "Array", "Entry", "Kind", "OpSpec", "Param", "Promote", "Raw", "Scalar",
-    "bad_argument", "infer", "infer_function", "op", "promote",
+    "backward_name", "bad_argument", "infer", "infer_function", "op", "promote",
 ]  # fmt: skip

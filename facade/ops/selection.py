@@ -5,8 +5,9 @@ from jax.lax import stop_gradient
 
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, bool_, uint8
+from facade.errors import bad_argument
 from facade.ops.declare import by_number, kernel, refuse
-from facade.ops.registry import Array, Promote, Raw, bad_argument, op
+from facade.ops.registry import Array, Promote, Raw, op
 
 _SAME = {"promotes": Promote.SAME, "inplace": True, "out": True}
 _FUNCTION = {"promotes": Promote.SAME, "out": True}  # PyTorch has no in-place form

@@ -3,10 +3,9 @@
 import jax
 import jax.numpy as jnp
 
-from facade.avals import Aval, elementwise_strides
 from facade.dtypes import dtype, float32, float64
 from facade.errors import wrap_dim
-from facade.ops.declare import kernel, refuse_dtype
+from facade.ops.declare import kernel, like_first, refuse_dtype
 from facade.ops.reduction import check_nonempty, evenly
 from facade.ops.registry import Array, Raw, Scalar, op
 
@@ -32,12 +31,8 @@ def _check_sort(input, dim, **_) -> None:
     wrap_dim(dim, input.ndim)
 
 
-def _own_strides(operands: list[Aval], **_) -> tuple[int, ...]:
-    return elementwise_strides(operands[0].shape, operands[:1])
-
-
 @op(
-    public="", check=_check_sort, strides=_own_strides,
+    public="", check=_check_sort, strides=like_first,
     grad_name=lambda stable: "SortBackward1" if stable else "SortBackward0",
 )  # fmt: skip
 def sort(input: Array, dim: int, descending: bool, stable: bool):
@@ -45,7 +40,7 @@ def sort(input: Array, dim: int, descending: bool, stable: bool):
     return tuple(_sorted(input, wrap_dim(dim, input.ndim), descending))
 
 
-@op(check=_check_sort, strides=_own_strides, differentiable=False)
+@op(check=_check_sort, strides=like_first, differentiable=False)
 def argsort(input: Array, dim: int = -1, descending: bool = False, stable: bool = False):
     """Return the places that put ``input`` in order."""
     return _sorted(input, wrap_dim(dim, input.ndim), descending)[1]
