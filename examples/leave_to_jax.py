@@ -1,7 +1,8 @@
 """Leave for plain JAX: one model, trained by facade and by optax alone, with the same losses.
 
 ``facade.to_jax`` takes a module out as a pure function and its state as a pytree. From there on
-everything is JAX: ``jax.value_and_grad``, ``jax.jit``, optax. Run ``python examples/leave_to_jax.py``.
+everything is JAX: ``jax.value_and_grad``, ``jax.jit``, optax. Run it by
+``python examples/leave_to_jax.py``.
 """
 
 import jax
@@ -14,7 +15,7 @@ import facade as torch
 import facade.nn.functional as F
 from facade.vision.models import resnet18
 
-STEPS, BATCH, RATE = 5, 32, 1e-3
+STEPS, BATCH, RATE = 4, 32, 1e-4
 
 
 def batches():

@@ -20,7 +20,7 @@ from facade import nn
 from facade.vision.models import resnet18
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
+import matplotlib.pyplot as plt
 
 
 def digits(device):
@@ -68,7 +68,7 @@ def accuracy(model, images, labels) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda", "tpu"])
-    parser.add_argument("--epochs", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=5)
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--dropout", type=float, default=0.0, help="before the classifier")
     parser.add_argument("--output", type=Path, default=Path("examples/output/digits_loss.png"))
