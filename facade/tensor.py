@@ -3,14 +3,14 @@
 import copy
 import weakref
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from facade import dtypes, printing, recording
+from facade import devices, dtypes, printing, recording
 from facade.avals import aval
-from facade.devices import CPU, META, device
+from facade.devices import CPU, device
 from facade.errors import no_dimension
 from facade.graph import AccumulateGrad, hooks_of
 from facade.hooks import RemovableHandle, add_hook
@@ -29,11 +29,16 @@ class Tensor(TensorBase):
     _grad: "Tensor | None" = None
     _retains_grad = False
     _backward_hooks = None
-    is_sparse = is_quantized = is_nested = is_mkldnn = is_meta = False
+    is_sparse = is_quantized = is_nested = is_mkldnn = False
     name = None
     layout: Any = None
 
-    def __new__(cls, *data, device=None):
+    if TYPE_CHECKING:  # what is bound elsewhere; tensor.pyi has all of it
+
+        def __eq__(self, other) -> Any: ...
+        def __getattr__(self, name: str) -> Any: ...
+
+    def __new__(cls, *data, device=None) -> "Tensor":
         return _legacy(cls, *data, device=device)
 
     # ---- facts ----------------------------------------------------------------------------
@@ -48,7 +53,7 @@ class Tensor(TensorBase):
         return self._aval.dtype
 
     @property
-    def device(self) -> device:
+    def device(self) -> devices.device:
         return self._cell.device
 
     @property
@@ -70,6 +75,10 @@ class Tensor(TensorBase):
     @property
     def is_cpu(self) -> bool:
         return self._cell.device.type == "cpu"
+
+    @property
+    def is_meta(self) -> bool:
+        return self._cell.device.type == "meta"
 
     @property
     def _version(self) -> int:
@@ -176,9 +185,7 @@ class Tensor(TensorBase):
             return self
         d = self._aval.dtype
         if requires_grad and not (d.is_floating_point or d.is_complex):
-            raise RuntimeError(
-                "only Tensors of floating point dtype can require gradients"
-            )
+            raise RuntimeError("only Tensors of floating point dtype can require gradients")
         if not requires_grad:
             self._node = None
         elif node is None:
@@ -473,7 +480,7 @@ class Tensor(TensorBase):
         return self._cell.array
 
     @classmethod
-    def _from_array(cls, array, d: device = CPU) -> "Tensor":
+    def _from_array(cls, array, d: devices.device = CPU) -> "Tensor":
         """Return a leaf tensor that holds a numpy or jax array."""
         known = aval(tuple(array.shape), dtypes.from_numpy(array.dtype))
         return wrap(Storage(known, d, array), known)
@@ -484,7 +491,8 @@ class Tensor(TensorBase):
         return self.__jax_array__().__dlpack__()
 
     def __dlpack_device__(self):
-        return self.__jax_array__().__dlpack_device__()
+        # jax's stubs leave it out
+        return self.__jax_array__().__dlpack_device__()  # type: ignore[attr-defined]
 
     def __bool__(self) -> bool:
         if self._aval.numel != 1:
@@ -520,21 +528,26 @@ class Tensor(TensorBase):
     # ---- printing and copying -------------------------------------------------------------
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
-        node = self.grad_fn
-        values = np.empty(0) if self.device is META else self._host()
-        return printing.tensor_str(
-            values,
-            dtype_name=self.dtype.name,
-            default_dtype=dtypes.get_default_dtype().name,
-            device=str(self.device),
-            requires_grad=self.requires_grad,
-            grad_fn_name=node and type(node).__name__,
-            tensor_contents=tensor_contents,
-        )
+        return printing.tensor_str(**self._shown(), tensor_contents=tensor_contents)
+
+    def _shown(self) -> dict[str, Any]:
+        """Return what :mod:`facade.printing` has to know."""
+        kind, node = type(self), self.grad_fn
+        meta = jax.ShapeDtypeStruct(self._aval.shape, self._aval.dtype.numpy)
+        plain = kind is Tensor or kind.__name__ == "Parameter"
+        return {
+            "values": meta if self.is_meta else self._host(),
+            "dtype_name": self.dtype.name,
+            "default_dtype": dtypes.get_default_dtype().name,
+            "device": str(self.device),
+            "requires_grad": self.requires_grad,
+            "grad_fn_name": node and type(node).__name__,
+            "prefix": "tensor(" if plain else f"{kind.__name__}(",
+        }
 
     def __format__(self, spec: str) -> str:
         if self._aval.ndim == 0 and type(self) is Tensor:
-            return format(self.item(), spec)
+            return printing.format_scalar(self, spec)
         return object.__format__(self, spec)
 
     def __deepcopy__(self, memo):

@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from typing import Any
 
+from facade import printing
 from facade.functions.creation import empty
 from facade.tensor import Tensor
 
@@ -45,7 +46,7 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
         return memo[id(self)]
 
     def __repr__(self, *, tensor_contents=None) -> str:
-        return "Parameter containing:\n" + super().__repr__(tensor_contents=tensor_contents)
+        return printing.parameter_str(**self._shown(), tensor_contents=tensor_contents)
 
     def __reduce_ex__(self, proto):
         # Gradient and hooks are not saved; what the user put on the parameter is.
