@@ -57,7 +57,9 @@ def creation(function: Callable) -> Callable[..., Any]:
         return made.requires_grad_()
 
     own = [p for p in parameters if p.name not in ("dtype", "device", "memory_format")]
-    create.__signature__ = inspect.Signature([*own, *_OPTIONS])  # type: ignore[attr-defined]
+    create.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [*own, *_OPTIONS], return_annotation=inspect.signature(function).return_annotation
+    )
     return create
 
 

@@ -1,6 +1,7 @@
 """Functions that read or write along one dimension by an index tensor, or under a mask."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,9 @@ def _size(input: Tensor, dim: int) -> int:
     return input._aval.shape[wrap_dim(dim, input.ndim)] if input.ndim else 1
 
 
-def _in_range(input: Tensor, dim: int, index, error: type[Exception] = RuntimeError, **options):
+def _in_range(
+    input: Tensor, dim: int, index, error: type[Exception] = RuntimeError, **options: Any
+) -> None:
     """Check an index tensor's values against a dimension, if both are what they should be."""
     if isinstance(index, Tensor) and -input.ndim <= dim < max(input.ndim, 1):
         dtype = index.dtype
@@ -37,7 +40,7 @@ def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False)
 
 
 @public(inplace=True, out=True)
-def scatter(input: Tensor, dim: int, index: Tensor, src=None, *, value=None, reduce=None):
+def scatter(input: Tensor, dim: int, index: Tensor, src=None, *, value=None, reduce=None) -> Tensor:
     """Write ``src``, a tensor or a number, where :func:`gather` with this index reads.
 
     Args:

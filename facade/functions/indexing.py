@@ -4,6 +4,7 @@ import operator
 import warnings
 import weakref
 from types import EllipsisType
+from typing import Any
 
 import numpy as np
 from jax.core import Tracer
@@ -422,7 +423,7 @@ def _index_put(part: Tensor, indices: dict[int, Tensor], value) -> None:
 
 
 @public
-def nonzero(input: Tensor, *, as_tuple: bool = False):
+def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Return the places of the elements that are not zero: a row each, or a tensor per dimension.
 
     Their number depends on the values, so this computes them now.

@@ -63,25 +63,33 @@ def _spread(function, input, dim, unbiased, keepdim, correction):
 
 
 @public(out=True)
-def var(input: Tensor, dim=None, unbiased=None, keepdim: bool = False, *, correction=None):
+def var(
+    input: Tensor, dim=None, unbiased=None, keepdim: bool = False, *, correction=None
+) -> Tensor:
     """Return the variance over ``dim``, dividing by the count less ``correction`` (1)."""
     return _spread(aten.var, input, dim, unbiased, keepdim, correction)
 
 
 @public(out=True)
-def std(input: Tensor, dim=None, unbiased=None, keepdim: bool = False, *, correction=None):
+def std(
+    input: Tensor, dim=None, unbiased=None, keepdim: bool = False, *, correction=None
+) -> Tensor:
     """Return the standard deviation over ``dim``."""
     return _spread(aten.std, input, dim, unbiased, keepdim, correction)
 
 
 @public(method=False)
-def var_mean(input: Tensor, dim=None, unbiased=None, keepdim: bool = False, *, correction=None):
+def var_mean(
+    input: Tensor, dim=None, unbiased=None, keepdim: bool = False, *, correction=None
+) -> tuple[Tensor, ...]:
     """Return the variance and the mean over ``dim``."""
     return _spread(aten.var_mean, input, dim, unbiased, keepdim, correction)
 
 
 @public(method=False)
-def std_mean(input: Tensor, dim=None, unbiased=None, keepdim: bool = False, *, correction=None):
+def std_mean(
+    input: Tensor, dim=None, unbiased=None, keepdim: bool = False, *, correction=None
+) -> tuple[Tensor, ...]:
     """Return the standard deviation and the mean over ``dim``."""
     return _spread(aten.std_mean, input, dim, unbiased, keepdim, correction)
 
@@ -124,9 +132,7 @@ def sum_to_size(input: Tensor, *size) -> Tensor:
     extra = len(shape) - len(target)
     pairs = zip(shape[extra:], target, strict=True) if extra >= 0 else [(0, 1)]
     if not all(t in (1, s) for s, t in pairs):
-        raise RuntimeError(
-            f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}."
-        )
+        raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
     kept = (d for d, t in enumerate(target, extra) if t == 1 and shape[d] != 1)
     dims = (*range(extra), *kept)
     return aten.sum(input, dims, True).reshape(target) if dims else input
@@ -184,13 +190,15 @@ def nanmedian(input: Tensor, dim: int | None = None, keepdim: bool = False):
 
 
 @public(out=True)
-def quantile(input, q, dim=None, keepdim: bool = False, *, interpolation: str = "linear"):
+def quantile(input, q, dim=None, keepdim: bool = False, *, interpolation: str = "linear") -> Tensor:
     """Return the ``q``-th quantiles, a number or several, along ``dim``."""
     return _quantile(input, q, dim, keepdim, interpolation, skip_nan=False)
 
 
 @public(out=True)
-def nanquantile(input, q, dim=None, keepdim: bool = False, *, interpolation: str = "linear"):
+def nanquantile(
+    input, q, dim=None, keepdim: bool = False, *, interpolation: str = "linear"
+) -> Tensor:
     """Return the quantiles of what is not nan."""
     return _quantile(input, q, dim, keepdim, interpolation, skip_nan=True)
 
@@ -226,9 +234,7 @@ def _index_type(narrow: bool):
 
 
 @public(method=False, out=True)
-def bucketize(
-    input, boundaries: Tensor, *, out_int32: bool = False, right: bool = False
-) -> Tensor:
+def bucketize(input, boundaries: Tensor, *, out_int32: bool = False, right: bool = False) -> Tensor:
     """Return the number of the bucket between ``boundaries`` that each value falls into."""
     if not isinstance(boundaries, Tensor):
         raise bad_argument("bucketize", "boundaries", 2, "Tensor", boundaries)

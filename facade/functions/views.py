@@ -356,7 +356,9 @@ def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
 
 
 @public
-def split(tensor: Tensor, split_size_or_sections=None, dim: int = 0, *, split_size=None):
+def split(
+    tensor: Tensor, split_size_or_sections=None, dim: int = 0, *, split_size=None
+) -> tuple[Tensor, ...]:
     """View pieces along ``dim``: of one size, or of the sizes in a list."""
     by = split_size_or_sections if split_size is None else split_size
     if isinstance(by, list | tuple):
@@ -392,7 +394,7 @@ def unsafe_chunk(input: Tensor, chunks: int, dim: int = 0) -> tuple[Tensor, ...]
 
 
 @public
-def tensor_split(input: Tensor, indices_or_sections, dim: int = 0, **named):
+def tensor_split(input: Tensor, indices_or_sections, dim: int = 0, **named) -> tuple[Tensor, ...]:
     """View pieces along ``dim``: as many as said, or cut at the places in a list."""
     cuts = named.get("indices", named.get("sections", indices_or_sections))
     if isinstance(cuts, Tensor):
@@ -413,7 +415,7 @@ def tensor_split(input: Tensor, indices_or_sections, dim: int = 0, **named):
 
 
 def _splitter(name: str, least: int, dim: int):
-    def function(input: Tensor, indices_or_sections=None, *more, **named):
+    def function(input: Tensor, indices_or_sections=None, *more, **named) -> tuple[Tensor, ...]:
         cuts = next(iter(named.values()), indices_or_sections)
         if more:
             cuts = (cuts, *more)
