@@ -118,7 +118,3 @@ class Convertible:
     def bfloat16(self) -> Self:
         """Convert floating parameters and buffers to bfloat16."""
         return self._apply(lambda t: t.bfloat16() if t.is_floating_point() else t)
-
-    def share_memory(self) -> Self:
-        """Call ``share_memory_`` on parameters and buffers."""
-        return self._apply(lambda t: t.share_memory_())
