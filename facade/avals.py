@@ -2,7 +2,7 @@
 
 import math
 
-from facade.dtypes import dtype
+from facade import dtypes
 from facade.size import Size
 
 
@@ -15,7 +15,9 @@ class Aval:
 
     __slots__ = ("contiguous", "dtype", "ndim", "numel", "shape", "size", "strides")
 
-    def __init__(self, shape: tuple[int, ...], dtype: dtype, strides: tuple[int, ...]) -> None:
+    def __init__(
+        self, shape: tuple[int, ...], dtype: dtypes.dtype, strides: tuple[int, ...]
+    ) -> None:
         self.shape = tuple(shape)
         self.size = Size(shape)
         self.dtype = dtype
@@ -34,7 +36,9 @@ class Aval:
 _interned: dict = {}
 
 
-def aval(shape: tuple[int, ...], dtype: dtype, strides: tuple[int, ...] | None = None) -> Aval:
+def aval(
+    shape: tuple[int, ...], dtype: dtypes.dtype, strides: tuple[int, ...] | None = None
+) -> Aval:
     """Return the one aval of these facts; without ``strides`` a contiguous one."""
     key = (shape, dtype, strides)
     found = _interned.get(key)

@@ -2,7 +2,8 @@
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
 
 import jax
 import numpy as np
@@ -15,10 +16,16 @@ from facade.tensor import Tensor
 
 FUNCTIONS: dict[str, Callable] = {}  # what `facade` offers
 
+F = TypeVar("F", bound=Callable)
+
 _OPERANDS = (TensorBase, int, float, complex, np.generic, np.ndarray, jax.Array)
 
 
-def public(
+@overload
+def public(function: F, **options: Any) -> F: ...
+@overload
+def public(function: None = None, **options: Any) -> Callable[[F], F]: ...
+def public(  # pyright: ignore[reportInconsistentOverload] - the options are spelled out once
     function: Callable | None = None,
     *,
     method: bool = True,
@@ -27,7 +34,7 @@ def public(
     aliases: tuple[str, ...] = (),
     name: str | None = None,
     module: bool = True,
-):
+) -> Any:
     """Make a function on tensors public under its own name.
 
     Args:
@@ -77,7 +84,7 @@ def bind_ops() -> None:
             _bind_operator(spec, call)
 
 
-def _claim(names: dict, name: str) -> None:
+def _claim(names: Mapping, name: str) -> None:
     if name in names:
         raise ValueError(f"{name} is bound twice")
 
@@ -126,7 +133,7 @@ def with_numpy_names(call: Callable) -> Callable:
     return function
 
 
-def write_out(name: str, out, result):
+def write_out(name: str, out, result) -> Any:
     """Write a result into ``out``, resizing it as PyTorch does.
 
     Raises:

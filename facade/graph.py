@@ -180,7 +180,7 @@ class AccumulateGrad:
         return self.leaf()
 
     @property
-    def outputs(self):
+    def outputs(self) -> tuple[Any, ...]:
         leaf = self.leaf()
         return (leaf._aval,) if leaf is not None else (None,)
 

@@ -145,7 +145,7 @@ def flush(tape: Tape, want: tuple = ()) -> None:
             except BaseException as error:
                 tape.path = Path()  # no tape is equal to one that failed
                 if isinstance(error, Exception) and hasattr(error, "instruction"):
-                    _lose(tape, error.instruction, error)
+                    _lose(tape, error.instruction, error)  # type: ignore[attr-defined]
                 raise
             finally:
                 tape.closed = tape.attention = bool(tape.outcome)
@@ -258,7 +258,9 @@ def _program(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Pr
         key = (tape.device, tuple(tape.code), short)
         program = _programs.get(key)
         if program is None:
-            program = _programs[key] = Program(tape, [ref >> 2 for ref in wanted], dict(saved), free)
+            program = _programs[key] = Program(
+                tape, [ref >> 2 for ref in wanted], dict(saved), free
+            )
             if len(_programs) > MAX_PROGRAMS:
                 _forget(min(_programs, key=lambda k: _programs[k].last_used))
         tape.path.programs[short] = program

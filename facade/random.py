@@ -4,6 +4,7 @@ import contextlib
 import secrets
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -186,7 +187,7 @@ def generator_of(where: device) -> Generator:
     return found
 
 
-def engine_for(where: device, generator: Generator | None):
+def engine_for(where: device, generator: Generator | None) -> Any:
     """Return the engine to draw from for a tensor on ``where``.
 
     Raises:

@@ -3,9 +3,10 @@
 import math
 import operator
 from collections.abc import Iterable
+from typing import Any, SupportsIndex, overload
 
 
-class Size(tuple):
+class Size(tuple[int, ...]):
     """A tuple of ints that prints as PyTorch's and stays one when sliced or joined."""
 
     __slots__ = ()
@@ -21,11 +22,15 @@ class Size(tuple):
     def __repr__(self) -> str:
         return f"torch.Size([{', '.join(map(str, self))}])"
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: SupportsIndex) -> int: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Size": ...
+    def __getitem__(self, index) -> Any:
         found = tuple.__getitem__(self, index)
         return tuple.__new__(Size, found) if isinstance(index, slice) else found
 
-    def __add__(self, other):
+    def __add__(self, other) -> Any:
         if not isinstance(other, tuple):
             kind = type(other).__name__
             raise TypeError(f"can only concatenate tuple (not {kind}) to torch.Size")
@@ -34,7 +39,7 @@ class Size(tuple):
     def __radd__(self, other):
         return Size(other) + self if isinstance(other, tuple) else NotImplemented
 
-    def __mul__(self, count):
+    def __mul__(self, count) -> Any:
         return tuple.__new__(Size, tuple.__mul__(self, count))
 
     __rmul__ = __mul__

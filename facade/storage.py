@@ -1,13 +1,14 @@
 """Cells: where a tensor's value is, an array that exists or a slot that is still to be computed."""
 
 from sys import getrefcount
+from typing import Any
 
 import jax
 import numpy as np
 
-from facade import deferred
+from facade import deferred, devices
 from facade.avals import Aval
-from facade.devices import CPU, device, is_jax_default, jax_device
+from facade.devices import CPU, is_jax_default, jax_device
 from facade.program import flush
 from facade.tape import MAX_INSTRUCTIONS, MAX_PINNED_BYTES, SLOT, Tape, tape_on
 
@@ -25,11 +26,13 @@ class Storage:
 
     __slots__ = ("__weakref__", "array", "aval", "device", "ref", "tape", "version")
 
-    def __init__(self, aval: Aval, device: device, array=None, tape=None, ref: int = 0) -> None:
+    def __init__(
+        self, aval: Aval, device: devices.device, array: Any = None, tape: Any = None, ref: int = 0
+    ) -> None:
         self.aval = aval
         self.device = device
         self.array = array
-        self.tape = tape
+        self.tape: Any = tape
         self.ref = ref
         self.version = 0
 
@@ -78,14 +81,14 @@ class View:
         self.base = base
         self.seen = storage.version
         self.array = None
-        self.cached_tape = None
+        self.cached_tape: Tape | None = None
         self.cached_ref = 0
 
 
 class OtherDevice(Exception):
     """An operand lives on another device than the tape recorded on."""
 
-    def __init__(self, device: device) -> None:
+    def __init__(self, device: devices.device) -> None:
         self.device = device
 
 
@@ -148,7 +151,7 @@ class _Wanted:
             self.array, self.tape = tape.leaves[ref >> 2], None
 
 
-def put(array: np.ndarray, d: device) -> jax.Array:
+def put(array: np.ndarray, d: devices.device) -> jax.Array:
     """Copy a host array to a device."""
     with jax.enable_x64(True):
         # JAX may keep a pointer to the memory it is given, so it gets its own
@@ -183,7 +186,7 @@ def _pins_too_much(tape: Tape) -> bool:
     return pinned > MAX_PINNED_BYTES
 
 
-def transfer(cell, to: device) -> Storage:
+def transfer(cell, to: devices.device) -> Storage:
     """Return a storage on another device with the same value."""
     settle(cell)
     with jax.enable_x64(True):

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from facade.devices import CPU, device
+from facade import devices
+from facade.devices import CPU
 from facade.ops.registry import Entry
 
 # A reference says where an operand comes from: an index, and in the two low bits what it indexes.
@@ -39,10 +40,10 @@ class Path:
         Path.count += 1
 
 
-_roots: dict[device, Path] = {}
+_roots: dict[devices.device, Path] = {}
 
 
-def _root(d: device) -> Path:
+def _root(d: devices.device) -> Path:
     """Return where tapes on a device begin; a tree grown too large is forgotten."""
     if Path.count > MAX_PATHS:
         _roots.clear()
@@ -72,7 +73,7 @@ class Tape:
         "slots", "source_of", "sources",
     )  # fmt: skip
 
-    def __init__(self, device: device, pure: bool = False) -> None:
+    def __init__(self, device: devices.device, pure: bool = False) -> None:
         self.device = device
         self.code: list[tuple[Entry, tuple[int, ...], tuple[int, ...]]] = []
         self.path = _root(device)
@@ -150,7 +151,7 @@ class Tape:
             self.leaves.append(array)
         return index << 2 | LEAF
 
-    def number(self, x: complex) -> int:
+    def number(self, x: Any) -> int:
         """Return the reference to a Python number.
 
         Raises:
@@ -186,7 +187,7 @@ class _ThreadState(threading.local):
 state = _ThreadState()
 
 
-def tape_on(d: device) -> Tape:
+def tape_on(d: devices.device) -> Tape:
     """Return this thread's open tape on a device and make it the one recorded on next."""
     tape = state.tapes.get(d)
     if tape is None or tape.closed:

@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Sequence
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -38,8 +39,9 @@ class Task:
     def __init__(self, keep_graph: bool, create_graph: bool, targets: dict | None) -> None:
         self.keep_graph = keep_graph
         self.create_graph = create_graph
-        self.targets = targets  # (node, number) -> what arrived there; None: accumulate in leaves
-        self.needed: set | None = None
+        # (node, number) -> what arrived there; None: accumulate in leaves
+        self.targets: Any = targets
+        self.needed: Any = None  # the nodes that lead to targets, if there are targets
         self.rows: dict = {}  # node -> cotangent per result
         self.heap: list = []
         self.leaves: dict = {}  # AccumulateGrad -> cotangent
@@ -110,7 +112,7 @@ class Task:
                 cotangent = self._sum(held, cotangent, node.outputs[0])
             self.leaves[node] = cotangent
             return
-        row = self.rows.get(node)
+        row: list | None = self.rows.get(node)
         if row is None:
             row = self.rows[node] = [None] * len(node.outputs)
             heapq.heappush(self.heap, (-node.sequence, node))
@@ -123,7 +125,7 @@ class Task:
             return self.tape.append(_addition(aval), (a, b, ABSENT)) << 2
         return aten.add(self._tensor(a, aval), self._tensor(b, aval))
 
-    def _tensor(self, cotangent, aval: Aval):
+    def _tensor(self, cotangent, aval: Aval) -> Any:
         """Return a cotangent as a tensor."""
         if type(cotangent) is not int:
             return cotangent

@@ -2,10 +2,13 @@
 
 import functools
 import inspect
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self, TypeVar, overload
 
 from facade.program import flush
 from facade.tape import state
+
+F = TypeVar("F", bound=Callable)
 
 
 class _Mode:
@@ -14,13 +17,13 @@ class _Mode:
     def __enter__(self) -> Any:
         raise NotImplementedError
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         raise NotImplementedError
 
-    def clone(self) -> "_Mode":
+    def clone(self) -> Self:
         return type(self)()
 
-    def __call__(self, function):
+    def __call__(self, function: F) -> F:
         if inspect.isgeneratorfunction(function):
             return self._wrap_generator(function)
 
@@ -29,9 +32,9 @@ class _Mode:
             with self.clone():
                 return function(*args, **kwargs)
 
-        return wrapped
+        return wrapped  # type: ignore[return-value]
 
-    def _wrap_generator(self, function):
+    def _wrap_generator(self, function) -> Any:
         """Enter the mode around every step of a generator, not around what its caller does."""
 
         @functools.wraps(function)
@@ -60,6 +63,10 @@ class _Mode:
 class no_grad(_Mode):
     """Record nothing for ``backward()``."""
 
+    @overload
+    def __new__(cls, function: None = None) -> Self: ...
+    @overload
+    def __new__(cls, function: F) -> F: ...
     def __new__(cls, function=None):
         made = super().__new__(cls)
         return made if function is None else made(function)
@@ -67,7 +74,7 @@ class no_grad(_Mode):
     def __enter__(self) -> None:
         self.previous, state.grad = state.grad, False
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         state.grad = self.previous
         tape = state.tape
         if self.previous and tape.parameter_written and tape.backward_pending:
@@ -77,6 +84,10 @@ class no_grad(_Mode):
 class enable_grad(_Mode):
     """Record for ``backward()`` again inside :class:`no_grad`."""
 
+    @overload
+    def __new__(cls, function: None = None) -> Self: ...
+    @overload
+    def __new__(cls, function: F) -> F: ...
     def __new__(cls, function=None):
         made = super().__new__(cls)
         return made if function is None else made(function)
@@ -84,7 +95,7 @@ class enable_grad(_Mode):
     def __enter__(self) -> None:
         self.previous, state.grad = state.grad, True
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         state.grad = self.previous
 
 
@@ -95,20 +106,20 @@ class set_grad_enabled(_Mode):
         self.previous, self.mode = state.grad, mode
         state.grad = mode
 
-    def __call__(self, function):
+    def __call__(self, function: F) -> F:
         state.grad = self.previous
         return super().__call__(function)
 
     def __enter__(self) -> None:
         state.grad = self.mode
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         state.grad = self.previous
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(mode={self.mode})"
 
-    def clone(self) -> "set_grad_enabled":
+    def clone(self) -> Self:
         return type(self)(self.mode)
 
 
@@ -119,7 +130,11 @@ class inference_mode(_Mode):
         mode: False makes it do nothing but enable grad.
     """
 
-    def __new__(cls, mode: Any = True):
+    @overload
+    def __new__(cls, mode: bool = True) -> Self: ...
+    @overload
+    def __new__(cls, mode: F) -> F: ...
+    def __new__(cls, mode: Any = True) -> Any:
         made = super().__new__(cls)
         if isinstance(mode, bool):
             return made
@@ -133,10 +148,10 @@ class inference_mode(_Mode):
         self.previous = state.grad, state.inference
         state.grad, state.inference = not self.mode, self.mode
 
-    def __exit__(self, *exception) -> None:
+    def __exit__(self, *exception: object) -> None:
         state.grad, state.inference = self.previous
 
-    def clone(self) -> "inference_mode":
+    def clone(self) -> Self:
         return type(self)(self.mode)
 
 

@@ -2,6 +2,7 @@
 
 import importlib
 import pkgutil
+from typing import TYPE_CHECKING, Any
 
 from facade import ops
 from facade.binding import FUNCTIONS, bind_ops
@@ -12,3 +13,8 @@ for package in (ops, importlib.import_module(__name__)):
 
 bind_ops()
 globals().update(FUNCTIONS)
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Stand for the functions bound above."""

@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, SupportsIndex, TypeGuard
 
 import numpy as np
 
@@ -298,7 +298,7 @@ def is_number(value) -> bool:
     )
 
 
-def is_whole(value) -> bool:
+def is_whole(value) -> TypeGuard[SupportsIndex]:
     """Return whether PyTorch takes ``value`` where it wants an int."""
     if isinstance(value, Tensor):
         return not (value.ndim or value.is_floating_point() or value.is_complex())

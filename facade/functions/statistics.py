@@ -80,7 +80,7 @@ def cov(input: Tensor, *, correction: int = 1, fweights=None, aweights=None) -> 
         weighted, freedom = centred, max(rows.shape[1] - correction, 0)
     else:
         given = [w for w in (fweights, aweights) if w is not None]
-        weight = given[0] if len(given) == 1 else fweights * aweights
+        weight = given[0] if len(given) == 1 else given[0] * given[1]
         total = weight.sum()
         centred = rows - (rows * weight).sum(1, True) / total
         lost = correction if aweights is None else correction * (weight * aweights).sum() / total

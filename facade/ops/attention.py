@@ -33,9 +33,7 @@ def _check(query, key, value, attn_mask, is_causal, scale, enable_gqa):
         raise RuntimeError("expected scalar type Float but found Long")
     heads = (query.shape[-3:-2], key.shape[-3:-2])
     if enable_gqa and heads[0] != heads[1] and heads[0][0] % heads[1][0]:
-        raise RuntimeError(
-            "Number of heads in key and value must divide the number of heads in "
-        )
+        raise RuntimeError("Number of heads in key and value must divide the number of heads in ")
     _check_sizes(query, key, value, attn_mask, enable_gqa)
 
 

@@ -31,9 +31,7 @@ def _check_close(input, other, rtol, atol, equal_nan) -> None:
         raise RuntimeError(f"{names[0]} did not match {names[1]}")
     for name, value in (("rtol", rtol), ("atol", atol)):
         if value < 0:
-            raise RuntimeError(
-                f"{name} must be greater than or equal to zero, but got {value:g}"
-            )
+            raise RuntimeError(f"{name} must be greater than or equal to zero, but got {value:g}")
 
 
 @op(promotes=Promote.SAME, differentiable=False, check=_check_close)

@@ -137,7 +137,7 @@ def _pads(padding: _Sizes | str, kernel: tuple, dilation: tuple) -> tuple:
     """Return the padding before and after each dimension."""
     if padding == "valid":
         return ((0, 0),) * len(kernel)
-    if padding == "same":
+    if isinstance(padding, str):  # "same"
         totals = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         return tuple((total // 2, total - total // 2) for total in totals)
     return tuple((size, size) for size in spread(padding, len(kernel)))
@@ -195,9 +195,7 @@ def _check_tbc(input, weight, bias, pad):
     if bias.ndim != 1:
         raise RuntimeError("Bias must be 1-D")
     if input.shape[2] != weight.shape[1]:
-        raise RuntimeError(
-            "Input dim 2 (input channels) is not == dim 1 in the weight tensor"
-        )
+        raise RuntimeError("Input dim 2 (input channels) is not == dim 1 in the weight tensor")
 
 
 @op(public="", check=_check_tbc)

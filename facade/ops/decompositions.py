@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from facade.avals import contiguous_strides
@@ -36,9 +37,7 @@ def check_matrices(name: str, input, square: bool = True) -> None:
         RuntimeError: it doesn't.
     """
     if input.ndim < 2:
-        raise RuntimeError(
-            f"linalg.{name}: The input tensor A must have at least 2 dimensions."
-        )
+        raise RuntimeError(f"linalg.{name}: The input tensor A must have at least 2 dimensions.")
     rows, columns = input.shape[-2:]
     if square and rows != columns:
         raise RuntimeError(
@@ -96,7 +95,7 @@ def _solve_strides(operands, left):
     a, b = operands
     if _is_vector(a, b):
         return [None, None]
-    batch = jnp.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     shape = (*batch, *b.shape[-2:])
     return [column_strides(shape) if left else contiguous_strides(shape), None]
 
@@ -143,7 +142,7 @@ def _check_triangular(input, other, upper, left, unitriangular) -> None:
 
 
 def _triangular_strides(operands, left, **static):
-    batch = jnp.broadcast_shapes(*(x.shape[:-2] for x in operands))
+    batch = np.broadcast_shapes(*(x.shape[:-2] for x in operands))
     return column_strides((*batch, *operands[1].shape[-2:]))
 
 
@@ -340,8 +339,7 @@ def _check_cdist(x1, x2, p, compute_mode) -> None:
             raise RuntimeError(f"cdist only supports at least 2D tensors, {name} got: {x.ndim}D")
     if x1.shape[-1] != x2.shape[-1]:
         raise RuntimeError(
-            "X1 and X2 must have the same number of columns. "
-            f"X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
+            f"X1 and X2 must have the same number of columns. X1: {x1.shape[-1]} X2: {x2.shape[-1]}"
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")

@@ -56,10 +56,10 @@ def _check_bag(weight, indices, offsets, mode, per_sample_weights, padding_idx,
                scale_grad_by_freq):  # fmt: skip
     _check_indices("embedding_bag", weight, indices)
     if per_sample_weights is not None and per_sample_weights.dtype is not weight.dtype:
-        names = (SCALAR_NAMES[a.dtype] for a in (weight, per_sample_weights))
+        own, given = (SCALAR_NAMES[a.dtype] for a in (weight, per_sample_weights))
         raise RuntimeError(
-            "Expected weight and per_sample_weights to have the same dtype, but got {} and {}"
-            .format(*names)
+            "Expected weight and per_sample_weights to have the same dtype, but got "
+            f"{own} and {given}"
         )
 
 

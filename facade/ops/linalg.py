@@ -56,6 +56,7 @@ def product(a, b):
 
 # ---- errors ----
 
+
 def _check_mm_dtypes(a, b) -> None:
     if a.dtype is not b.dtype:
         raise RuntimeError(
@@ -79,7 +80,7 @@ def _check_mm(input, mat2) -> None:
     for name, matrix in (("self", input), ("mat2", mat2)):
         if matrix.ndim != 2:
             raise RuntimeError(f"{name} must be a matrix")
-    _check_inner(*input.shape, mat2)
+    _check_inner(input.shape[0], input.shape[1], mat2)
     _check_mm_dtypes(input, mat2)
 
 
@@ -303,7 +304,7 @@ def _check_addmm(input, mat1, mat2, beta, alpha) -> None:
     for name, matrix in (("mat1", mat1), ("mat2", mat2)):
         if matrix.ndim != 2:
             raise RuntimeError(f"{name} must be a matrix, got {matrix.ndim}-D tensor")
-    _check_inner(*mat1.shape, mat2)
+    _check_inner(mat1.shape[0], mat1.shape[1], mat2)
     _check_expands(input, (mat1.shape[0], mat2.shape[1]))
     _check_addmm_dtypes(input, mat1, mat2)
 

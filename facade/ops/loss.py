@@ -278,8 +278,7 @@ def multi_margin_loss(
 def _check_multilabel(input, target, reduction):
     if input.shape != target.shape:
         raise RuntimeError(
-            f"inconsistent target size: {list(target.shape)} for input of size: "
-            f"{list(input.shape)}"
+            f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
 
 
@@ -329,9 +328,7 @@ def _bce_jvp(primals, tangents):
 
 
 @op(public="", check=_check_bce)
-def binary_cross_entropy(
-    input: Raw, target: Raw, weight: Raw | None, reduction: str
-) -> jax.Array:
+def binary_cross_entropy(input: Raw, target: Raw, weight: Raw | None, reduction: str) -> jax.Array:
     """Return the cross entropy between probabilities and targets from 0 to 1."""
     loss = _bce(input, target)
     return reduce(loss if weight is None else loss * weight, reduction)

@@ -2,6 +2,7 @@
 
 import math
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +36,7 @@ def _standardize_jvp(axes, eps, primals, tangents):
     return (y, mean, var), (scale * (dx - dmean - y * slope), dmean, 2 * slope / scale)
 
 
-def _wide(*arrays):
+def _wide(*arrays) -> tuple[Any, ...]:
     """Return the arrays in the precision they are computed in: float32 for the small floats."""
     return tuple(
         a.astype(jnp.float32) if a is not None and a.dtype.itemsize < 4 else a for a in arrays
@@ -74,9 +75,7 @@ def _check_parameters(input, *parameters) -> None:
         return
     wanted = "Float" if input.dtype.itemsize == 2 else SCALAR_NAMES[input.dtype]
     if any(SCALAR_NAMES[p.dtype] != wanted for p in present):
-        raise RuntimeError(
-            f"mixed dtype (CPU): expect parameter to have scalar type of {wanted}"
-        )
+        raise RuntimeError(f"mixed dtype (CPU): expect parameter to have scalar type of {wanted}")
 
 
 def _check_elements(count: int, **parameters) -> None:
@@ -98,9 +97,7 @@ def _check_batch(input, weight, bias, running_mean, running_var, training, momen
     _check_parameters(input, weight, bias, running_mean, running_var)
 
 
-def _check_instance(
-    input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps
-):
+def _check_instance(input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps):
     if not use_input_stats and (running_mean is None or running_var is None):
         raise RuntimeError(
             "Expected running_mean and running_var to be defined when use_input_stats is false"
@@ -162,9 +159,7 @@ def _check_group(input, num_groups, weight, bias, eps):
             f"Expected at least 2 dimensions for input tensor but received {input.ndim}"
         )
     if num_groups <= 0:
-        raise RuntimeError(
-            f"Expected num groups to be greater than 0, got {num_groups}"
-        )
+        raise RuntimeError(f"Expected num groups to be greater than 0, got {num_groups}")
     if input.shape[1] % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, but got input of "

@@ -227,13 +227,12 @@ def _greatest(x, axes):
     found = jnp.broadcast_to(place, shape)
     for dim in range(x.ndim - 1, x.ndim - dims - 1, -1):
         axis = axes[dim - x.ndim]
-        best, at = None, None
-        for number in range(axis.size):
-            value = axis.tap(x, dim, number, _least(x.dtype))
-            where = axis.tap(found, dim, number, -1)
-            if best is None:
-                best, at = value, where
-                continue
+        taps = [
+            (axis.tap(x, dim, number, _least(x.dtype)), axis.tap(found, dim, number, -1))
+            for number in range(axis.size)
+        ]
+        best, at = taps[0]
+        for value, where in taps[1:]:
             better = (value > best) | (value != value) | (at < 0)
             best, at = jnp.where(better, value, best), jnp.where(better, where, at)
         x, found = best, at

@@ -16,7 +16,8 @@ from facade.errors import bad_argument, broadcast_shapes
 
 Array = jax.Array  # an operand; takes part in the op's dtype promotion
 Raw = Annotated[jax.Array, "raw"]  # an operand that keeps its dtype (a mask, an index)
-Scalar = Annotated[jax.Array, "scalar"]  # a Python number, traced: a new value never recompiles
+Scalar = Annotated[Any, "scalar"]  # a Python number, traced: a new value never recompiles
+Rule = Any  # a function or None; who calls one knows that the op has it
 
 
 class Promote(Enum):
@@ -74,7 +75,7 @@ class OpSpec:
 
     fn: Callable
     promotes: Promote | None = None
-    check: Callable | None = None
+    check: Rule = None
     operator: str | None = None
     reflected: str | None = None
     grad_name: str | Callable | None = None
@@ -83,8 +84,8 @@ class OpSpec:
     public: str = "both"
     aliases: tuple[str, ...] = ()
     strides: Callable | None = None
-    geometry: Callable | None = None
-    write: Callable | None = None
+    geometry: Rule = None
+    write: Rule = None
     differentiable: bool = True
     name: str = ""
     params: tuple[Param, ...] = ()
@@ -106,7 +107,7 @@ class OpSpec:
 OPS: dict[str, OpSpec] = {}
 
 
-def op(fn: Callable | None = None, **traits) -> Any:
+def op(fn: Callable | None = None, /, **traits: Any) -> Any:
     """Declare ``fn`` as an op with these :class:`OpSpec` traits; ``fn`` itself is returned.
 
     Raises:
@@ -138,7 +139,7 @@ def _read_param(p: inspect.Parameter) -> Param:
 def _kind(annotation) -> Kind:
     if annotation is Array:
         return Kind.ARRAY
-    if annotation is Raw or annotation == (Raw | None):
+    if annotation is Raw:
         return Kind.RAW
     return Kind.SCALAR if annotation is Scalar else Kind.STATIC
 
@@ -179,7 +180,7 @@ class Entry:
         self.single = single
         self.grad_name = grad_name
         self.node_type: Any = None
-        self.view = view
+        self.view: Any = view
         self.static = static or {}
         self.cache: dict = {}
         self.differentiable = tuple(
@@ -237,7 +238,11 @@ def infer(spec: OpSpec, groups: list, static: dict) -> Entry:
         results = jax.eval_shape(fn, *(None if a is None else _struct(a) for a in flat))
     operands = [a for a in flat if isinstance(a, Aval)]
     outputs = tuple(
-        aval(tuple(r.shape), dtypes.from_numpy(r.dtype), _strides(spec, r, i, shape, operands, static))
+        aval(
+            tuple(r.shape),
+            dtypes.from_numpy(r.dtype),
+            _strides(spec, r, i, shape, operands, static),
+        )
         for i, r in enumerate(results)
     )
     inputs = tuple(a if a is None or isinstance(a, Aval) else _number_aval(a) for a in flat)
@@ -285,7 +290,9 @@ def _strides(spec: OpSpec, result, number: int, shape, operands: list, static: d
     return None
 
 
-def _view_geometry(spec: OpSpec, base: Aval, number: int, static: dict, scalars: dict | None = None):
+def _view_geometry(
+    spec: OpSpec, base: Aval, number: int, static: dict, scalars: dict | None = None
+):
     zeros = {p.name: 0 for p in spec.params if p.kind is Kind.SCALAR}
     found = spec.geometry(base.shape, base.strides, 0, **zeros | (scalars or {}), **static)
     return found[number] if isinstance(found, list) else found
@@ -318,9 +325,7 @@ def _casts(spec: OpSpec, flat: list, groups: list) -> list:
         ]
     promoted = [a for a, k in zip(flat, kinds, strict=True) if k is Kind.ARRAY and a is not None]
     common = promote(spec.promotes, promoted).numpy
-    return [
-        common if k in (Kind.ARRAY, Kind.SCALAR) else None for k in kinds
-    ]
+    return [common if k in (Kind.ARRAY, Kind.SCALAR) else None for k in kinds]
 
 
 def promote(rule: Promote, operands: list) -> dtypes.dtype:

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -101,16 +102,15 @@ def _check_upsample(input, output_size, mode, align_corners, scales, antialias):
         )
     if min(*shape[2:], *output_size) <= 0:
         axes = ("D", "H", "W")[-dims:]
-        sizes = (
+        own, given = (
             ", ".join(f"{a}: {s}" for a, s in zip(axes, row, strict=True))
             for row in (shape[2:], output_size)
         )
         raise RuntimeError(
-            "Input and output sizes should be greater than 0, but got input ({}) output ({})"
-            .format(*sizes)
+            "Input and output sizes should be greater than 0, but got "
+            f"input ({own}) output ({given})"
         )
-    name = {"linear": "linear", "bilinear": "bilinear", "trilinear": "trilinear"}.get(mode, mode)
-    kind = name.replace("-exact", "")
+    kind = mode.replace("-exact", "")
     suffix = "_channels_last" if dims > 1 and kind != "bicubic" else ""
     error = kernel(f"upsample_{kind}{dims}d{suffix}")
     if input.dtype.name != "uint8":
@@ -242,7 +242,7 @@ def _nearest_taps(at):
 _TAPS = {"bilinear": _linear_taps, "bicubic": _cubic_taps, "nearest": _nearest_taps}
 
 
-def _sample(x, grid, mode: str, padding_mode: str, align_corners: bool):
+def _sample(x, grid, mode: str, padding_mode: str, align_corners: bool) -> Any:
     """Read one map ``(C, *size)`` at ``grid (*out, dims)``; the grid has the last dim first."""
     size = x.shape[1:]
     ends = []

@@ -33,7 +33,7 @@ def _check_clamp(input, min, max) -> None:
         raise RuntimeError("torch.clamp: At least one of 'min' or 'max' must not be None")
     bounds = [b for b in (min, max) if b is not None]
     if len({isinstance(b, type) for b in bounds}) > 1:
-        got = ", ".join("Tensor" if isinstance(b, Aval) else b.__name__ for b in (min, max))
+        got = ", ".join("Tensor" if isinstance(b, Aval) else b.__name__ for b in bounds)
         raise TypeError(
             f"clamp() received an invalid combination of arguments - got (Tensor, {got}), but "
             "expected one of:\n * (Tensor input, Tensor min = None, Tensor max = None, *, "

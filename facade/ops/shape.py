@@ -318,7 +318,7 @@ def _rot90_strides(operands, k, dims):
 
 
 @op(check=_check_rot90, strides=_rot90_strides)
-def rot90(input: Raw, k: int = 1, dims: tuple[int, ...] = (0, 1)) -> jax.Array:
+def rot90(input: Raw, k: int = 1, dims: tuple[int, int] = (0, 1)) -> jax.Array:
     """Rotate by k quarter turns in the plane of ``dims``, from the first towards the second."""
     return jnp.rot90(input, k, dims)
 

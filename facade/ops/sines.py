@@ -5,7 +5,6 @@ import math
 import jax
 import jax.numpy as jnp
 
-
 _LARGE = 1e8  # beyond it one rounding of the angle shows in the result
 _FEW = 2048  # elements, for which the test of the angles' size would cost more than it saves
 

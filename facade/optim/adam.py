@@ -141,7 +141,7 @@ class AdamW(Adam):
             group["decoupled_weight_decay"] = True
 
 
-def _check_tensor(name: str, value, foreach: bool) -> None:
+def _check_tensor(name: str, value, foreach: bool | None) -> None:
     if not isinstance(value, Tensor):
         return
     if foreach:

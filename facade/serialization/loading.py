@@ -196,9 +196,7 @@ def _placer(map_location) -> Callable[[UntypedStorage, str], UntypedStorage]:
     def ask(storage: UntypedStorage, location: str) -> UntypedStorage:
         found = map_location(storage, location)
         if found is not None and not isinstance(found, UntypedStorage):
-            raise TypeError(
-                f"map_location must return the storage or None, but got {type(found)}"
-            )
+            raise TypeError(f"map_location must return the storage or None, but got {type(found)}")
         return _place(storage, location) if found is None else found
 
     return ask

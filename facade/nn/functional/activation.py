@@ -72,9 +72,7 @@ def celu(input: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
 
 
 @public(method=False)
-def threshold(
-    input: Tensor, threshold: float, value: float, inplace: bool = False
-) -> Tensor:
+def threshold(input: Tensor, threshold: float, value: float, inplace: bool = False) -> Tensor:
     """Return ``input`` above the threshold and ``value`` from there down."""
     if inplace:
         return input.write(aten.threshold_(input, threshold, value))
@@ -190,27 +188,21 @@ def _implicit_dim(name: str, ndim: int, stacklevel: int) -> int:
     return 0 if ndim in (0, 1, 3) else 1
 
 
-def softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None
-) -> Tensor:
+def softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """Return exponentials along ``dim``, scaled so that they sum to 1."""
     if dim is None:
         dim = _implicit_dim("softmax", input.dim(), _stacklevel)
     return aten.softmax(input, dim, dtype)
 
 
-def softmin(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None
-) -> Tensor:
+def softmin(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """Return the softmax of ``-input``."""
     if dim is None:
         dim = _implicit_dim("softmin", input.dim(), _stacklevel)
     return aten.softmax(-input, dim, dtype)
 
 
-def log_softmax(
-    input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None
-) -> Tensor:
+def log_softmax(input: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """Return the logarithm of the softmax along ``dim``."""
     if dim is None:
         dim = _implicit_dim("log_softmax", input.dim(), _stacklevel)

@@ -29,9 +29,7 @@ def scaled_dot_product_attention(
             query, key, value, attn_mask, is_causal, scale, enable_gqa
         )
     if not 0 <= dropout_p <= 1:
-        raise RuntimeError(
-            f"dropout probability has to be between 0 and 1, but got {dropout_p:g}"
-        )
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {dropout_p:g}")
     weights = aten.attention_weights(query, key, value, attn_mask, is_causal, scale, enable_gqa)
     if enable_gqa:
         value = value.repeat_interleave(query.size(-3) // value.size(-3), -3)

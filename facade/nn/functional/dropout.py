@@ -17,9 +17,7 @@ def _drop(name: str, input: Tensor, p: float, training: bool, inplace: bool) -> 
     return function(input, p, training)
 
 
-def dropout(
-    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
-) -> Tensor:
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
     """Zero elements with probability ``p`` and divide the others by ``1 - p``."""
     return _drop("dropout", input, p, training, inplace)
 

@@ -145,9 +145,7 @@ def cross_entropy(
     """
     reduction = resolve(reduction, size_average, reduce)
     if label_smoothing > 1.0:
-        raise RuntimeError(
-            f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}"
-        )
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     dim = min(input.ndim, 2) - 1
     if target._aval.shape == input._aval.shape and (input.ndim != 1 or target.is_floating_point()):
         if ignore_index >= 0:
@@ -439,7 +437,8 @@ def gaussian_nll_loss(
     if isinstance(var, float | int):
         if var < 0:
             raise ValueError("var has negative entry/entries")
-        var = var * functions.ones_like(input)
+        ones: Tensor = functions.ones_like(input)
+        var = ones * var
     elif (var < 0).any():
         raise ValueError("var has negative entry/entries")
     if var.size() != input.size():

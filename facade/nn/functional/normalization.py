@@ -47,9 +47,7 @@ def batch_norm(
     """
     if training:
         _check_count(input.size())
-    found = aten.batch_norm(
-        input, weight, bias, running_mean, running_var, training, momentum, eps
-    )
+    found = aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
     return _write_statistics(found, running_mean, running_var)
 
 
@@ -143,5 +141,3 @@ def normalize(
     norm = input.norm(p, dim, keepdim=True).clamp_min(eps).expand_as(input)
     found = input / norm
     return found if out is None else out.write(found)
-
-

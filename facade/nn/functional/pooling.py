@@ -1,5 +1,8 @@
 """Pooling."""
 
+from collections.abc import Callable
+from typing import Any
+
 from facade import aten
 from facade.binding import public
 from facade.functions.indexing import at_hand
@@ -39,12 +42,11 @@ max_pool3d, max_pool3d_with_indices = _declare_max(3, "max_pool3d", "max_pool3d_
 
 @public(method=False)
 def avg_pool1d(
-    input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True
-) -> Tensor:
+    input, kernel_size, stride=None, padding: int | tuple[int, ...] = 0, ceil_mode=False,
+    count_include_pad=True,
+) -> Tensor:  # fmt: skip
     """Return the mean of each window along the last dimension."""
-    return aten.avg_pool(
-        input, kernel_size, stride, padding, ceil_mode, count_include_pad, None, 1
-    )
+    return aten.avg_pool(input, kernel_size, stride, padding, ceil_mode, count_include_pad, None, 1)
 
 
 def avg_pool2d(
@@ -86,7 +88,7 @@ def _check_count(name: str, row: tuple, dims: int, kind: str) -> None:
     raise RuntimeError(f"{name}(): internal error: output_size.size() must be {dims}")
 
 
-def _declare_adaptive(kind: str, dims: int):
+def _declare_adaptive(kind: str, dims: int) -> Callable[..., Any]:
     name = f"adaptive_{kind}_pool{dims}d"
     record = aten.adaptive_avg_pool if kind == "avg" else aten.adaptive_max_pool
 
@@ -95,17 +97,14 @@ def _declare_adaptive(kind: str, dims: int):
         _check_count(name, row, dims, kind)
         return record(input, row)
 
-    if kind == "avg":
+    def mean(input, output_size) -> Tensor:
+        return sized(input, output_size)
 
-        def function(input, output_size) -> Tensor:
-            return sized(input, output_size)
+    def greatest(input, output_size, return_indices=False):
+        found = sized(input, output_size)
+        return found if return_indices else found[0]
 
-    else:
-
-        def function(input, output_size, return_indices=False):
-            found = sized(input, output_size)
-            return found if return_indices else found[0]
-
+    function = mean if kind == "avg" else greatest
     what = "mean" if kind == "avg" else "greatest element"
     _describe(function, name, f"Return the {what} of ``output_size`` windows shared out evenly.")
     return public(function, method=False, module=dims == 1)
@@ -188,9 +187,7 @@ def _unpooled(input, kernel_size, stride, padding, output_size) -> tuple[int, ..
 
 
 def _declare_unpool(dims: int):
-    def function(
-        input, indices, kernel_size, stride=None, padding=0, output_size=None
-    ) -> Tensor:
+    def function(input, indices, kernel_size, stride=None, padding=0, output_size=None) -> Tensor:
         kernel = _spread(kernel_size, dims)
         steps = kernel if stride is None else _spread(stride, dims)
         size = _unpooled(input, kernel, steps, _spread(padding, dims), output_size)

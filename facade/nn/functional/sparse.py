@@ -104,7 +104,9 @@ def embedding_bag(
     )
 
 
-def _bags(input: Tensor, offsets: Tensor | None, weights: Tensor | None):
+def _bags(
+    input: Tensor, offsets: Tensor | None, weights: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Return flat indices, where the bags start, and flat weights."""
     if input.dim() == 2:
         if offsets is not None:

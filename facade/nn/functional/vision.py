@@ -105,8 +105,6 @@ def _sizes(input: Tensor, size, scale_factor, recompute: bool | None) -> tuple[t
     dims, spatial = input.dim() - 2, input.shape[2:]
     if size is not None and scale_factor is not None:
         raise ValueError("only one of size or scale_factor should be defined")
-    if size is None and scale_factor is None:
-        raise ValueError("either size or scale_factor should be defined")
     if size is not None:
         row = tuple(size) if isinstance(size, tuple | list) else (size,) * dims
         if len(row) != dims:
@@ -114,6 +112,8 @@ def _sizes(input: Tensor, size, scale_factor, recompute: bool | None) -> tuple[t
         if recompute:
             raise ValueError("recompute_scale_factor is not meaningful with an explicit size.")
         return tuple(_integer(s) for s in row), ()
+    if scale_factor is None:
+        raise ValueError("either size or scale_factor should be defined")
     factors = (
         tuple(scale_factor) if isinstance(scale_factor, tuple | list) else (scale_factor,) * dims
     )
@@ -155,8 +155,7 @@ def upsample(
 def upsample_nearest(input: Tensor, size=None, scale_factor=None) -> Tensor:
     """Return :func:`interpolate`'s result in mode "nearest", under its old name."""
     warnings.warn(
-        "`nn.functional.upsample_nearest` is deprecated. "
-        "Use `nn.functional.interpolate` instead.",
+        "`nn.functional.upsample_nearest` is deprecated. Use `nn.functional.interpolate` instead.",
         stacklevel=2,
     )
     return interpolate(input, size, scale_factor, mode="nearest")
@@ -165,8 +164,7 @@ def upsample_nearest(input: Tensor, size=None, scale_factor=None) -> Tensor:
 def upsample_bilinear(input: Tensor, size=None, scale_factor=None) -> Tensor:
     """Return :func:`interpolate`'s result with aligned corners, under its old name."""
     warnings.warn(
-        "`nn.functional.upsample_bilinear` is deprecated. "
-        "Use `nn.functional.interpolate` instead.",
+        "`nn.functional.upsample_bilinear` is deprecated. Use `nn.functional.interpolate` instead.",
         stacklevel=2,
     )
     return interpolate(input, size, scale_factor, mode="bilinear", align_corners=True)

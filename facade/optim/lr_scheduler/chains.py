@@ -83,8 +83,9 @@ class SequentialLR(_Composed):
     def recursive_undo(self, sched: LRScheduler | None = None) -> None:
         """Take back the first step of the schedulers, those within them included."""
         scheduler = self if sched is None else sched
-        if hasattr(scheduler, "_schedulers"):
-            for each in scheduler._schedulers:
+        inner = getattr(scheduler, "_schedulers", None)
+        if inner is not None:
+            for each in inner:
                 self.recursive_undo(each)
         elif hasattr(scheduler, "last_epoch"):
             scheduler.last_epoch -= 1

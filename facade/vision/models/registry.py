@@ -29,7 +29,7 @@ class Weights(Enum):
         return self.value[1]
 
     def get_state_dict(self, *args: Any, **kwargs: Any) -> dict:
-        """Download (once) and read the checkpoint; see :func:`facade.hub.load_state_dict_from_url`."""
+        """Read the checkpoint by :func:`facade.hub.load_state_dict_from_url`, downloaded once."""
         return load_state_dict_from_url(self.url, *args, **kwargs)
 
     @classmethod
