@@ -43,7 +43,8 @@ def assert_same_error(ours, theirs):
     first = [str(e).split("\nException raised from")[0].strip() for e in (ours, theirs)]
     if not same or first[0] != first[1]:
         raise AssertionError(
-            f"\nours:   {type(ours).__name__}: {first[0]}\ntheirs: {type(theirs).__name__}: {first[1]}"
+            f"\nours:   {type(ours).__name__}: {first[0]}"
+            f"\ntheirs: {type(theirs).__name__}: {first[1]}"
         ) from ours
 
 

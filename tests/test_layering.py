@@ -9,8 +9,10 @@ ROOT = Path(__file__).parent.parent / "facade"
 
 # Lowest first; on one level, in the order in which they may import each other.
 LEVELS = [
-    ["errors", "dtypes", "devices", "size", "layouts", "deferred", "typename", "avals", "hooks"]
-    + ["printing", "return_types", "mersenne"],
+    [
+        *("errors", "dtypes", "devices", "size", "layouts", "deferred", "typename", "avals"),
+        *("hooks", "printing", "return_types", "mersenne"),
+    ],
     ["ops"],
     ["tape"],
     ["lower", "program"],

@@ -54,7 +54,8 @@ def train(module, model, images, labels, lr):
     return losses, *first
 
 
-# Larger steps say nothing in float32: at 0.01 PyTorch's own float32 and float64 runs end 0.4% apart.
+# Larger steps say nothing in float32: at 0.01 PyTorch's own float32 and float64 runs end 0.4%
+# apart.
 @pytest.mark.parametrize(
     ("dtype", "batch", "size", "lr", "tolerance"),
     [("float32", 8, 64, 2e-5, 1e-3), ("float64", 4, 40, 1e-2, 1e-9)],

@@ -562,9 +562,7 @@ def test_the_other_byte_order():
 
 
 def on_cuda(x) -> bytes:
-    return rewritten(
-        saved(torch, x), replaced(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0")
-    )
+    return rewritten(saved(torch, x), replaced(b"X\x03\x00\x00\x00cpu", b"X\x06\x00\x00\x00cuda:0"))
 
 
 LOCATIONS = {
