@@ -126,8 +126,7 @@ def _depthwise_input(y, w, *, window: Window, shape: tuple):
     """Convolve the cotangent with the kernel turned around."""
     spans = [d * (k - 1) for k, d in zip(w.shape[2:], window.dilation, strict=True)]
     pads = tuple(
-        (span - low, span - high)
-        for span, (low, high) in zip(spans, window.padding, strict=True)
+        (span - low, span - high) for span, (low, high) in zip(spans, window.padding, strict=True)
     )
     turned = lax.rev(w, tuple(range(2, w.ndim)))
     return _by_taps(y, turned, window._replace(padding=pads))
@@ -147,6 +146,7 @@ def _depthwise_weight(x, y, *, window: Window, shape: tuple):
 
 
 # ---- the choice ----
+
 
 def _choose(kind: str, x: tuple, w: tuple, y: tuple, window: Window):
     """Return the algorithm for these shapes on a CPU.
