@@ -1,5 +1,7 @@
 """Record an op on the tape: the look-up of its result, its references, its autograd node."""
 
+from typing import Any
+
 from facade.dtypes import PYTHON_TYPES
 from facade.graph import node_type
 from facade.ops.registry import Entry, Kind, OpSpec, bad_argument, infer, infer_function
@@ -25,7 +27,7 @@ class TensorBase:
     __slots__ = ("__dict__", "__weakref__", "_aval", "_cell", "_node", "_number")
 
 
-def wrap(cell, aval, node=None, number: int = 0):
+def wrap(cell, aval, node=None, number: int = 0) -> Any:
     """Return a tensor of these parts."""
     t = _new(TENSOR_TYPE)
     t._cell = cell
@@ -39,7 +41,7 @@ TENSOR_TYPE: type = TensorBase  # facade.tensor puts Tensor here
 
 
 # record: (op, (tensor | number | None, ...), static arguments in order) -> tensor | tuple
-def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()):
+def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()) -> Any:
     """Record one op and return its result; nothing is computed.
 
     Args:
@@ -51,12 +53,12 @@ def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()
     return _record(None, operands, spec, static, counts)
 
 
-def record_entry(entry: Entry, operands: tuple):
+def record_entry(entry: Entry, operands: tuple) -> Any:
     """Record one instruction whose signature is known."""
     return _record(entry, operands, None, (), ())
 
 
-def _record(entry: Entry | None, operands: tuple, spec, static: tuple, counts: tuple):
+def _record(entry: Entry | None, operands: tuple, spec, static: tuple, counts: tuple) -> Any:
     # one pass over the operands: this runs for every op of every step
     tape = state.tape
     if tape.attention:
@@ -167,7 +169,7 @@ def refresh(t) -> None:
     t._node, t._number = current._node, current._number
 
 
-def record_on(device, spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()):
+def record_on(device, spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()) -> Any:
     """Record an op without tensor operands on a device's tape."""
     tape_on(device)
     return record(spec, operands, static, counts)
@@ -215,7 +217,8 @@ def record_function(fn, operands: tuple, key: tuple = ()):
     Returns:
         A tuple of tensors.
     """
-    return record_entry(_function_entry(fn, operands, key), operands)
+    avals = [x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands]
+    return record_entry(_function_entry(fn, avals, key), operands)
 
 
 def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:
@@ -227,22 +230,24 @@ def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:
     Returns:
         The targets, the new tensors in their places.
     """
-    entry = _function_entry(fn, operands, key)
     tape = state.tape
     if tape.attention:
         tape = attend(tape)
+    refs, avals = [], []
     try:
-        refs = tuple(
-            [
-                (cell.ref if (cell := x._cell).tape is tape else locate(cell, tape))
-                if isinstance(x, TensorBase)
-                else (ABSENT if x is None else tape.number(x))
-                for x in operands
-            ]
-        )
+        for x in operands:
+            if isinstance(x, TensorBase):
+                cell = x._cell
+                refs.append(cell.ref if cell.tape is tape else locate(cell, tape))
+                avals.append(x._aval)
+            else:
+                refs.append(ABSENT if x is None else tape.number(x))
+                avals.append(x.__class__)
     except OtherDevice:
+        tape.take_back(refs)
         return record_update(fn, _on_one_device(operands), targets, key)
-    slot = tape.append(entry, refs)
+    entry = _function_entry(fn, avals, key)
+    slot = tape.append(entry, tuple(refs))
     if tape.closed:  # flushed by another thread meanwhile
         return record_update(fn, operands, targets, key)
     written = []
@@ -258,8 +263,7 @@ def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:
     return written
 
 
-def _function_entry(fn, operands: tuple, key: tuple) -> Entry:
-    avals = [x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands]
+def _function_entry(fn, avals: list, key: tuple) -> Entry:
     signature = (fn, key, *avals)
     entry = _functions.get(signature)
     if entry is None:
@@ -333,6 +337,6 @@ def _static(value):
     """Return a static argument in hashable, canonical form."""
     if isinstance(value, list | Size | tuple):
         return tuple(_static(v) for v in value)
-    if isinstance(value, TensorBase) or (hasattr(value, "dtype") and hasattr(value, "item")):
+    if hasattr(value, "dtype") and hasattr(value, "item"):  # a tensor, or a numpy scalar
         return value.item()
     return PYTHON_TYPES[value] if isinstance(value, type) else value

@@ -89,6 +89,9 @@ class TransformOptimizer(Optimizer):
         one after the other, so that each finds what the one before has written.
         """
         alone = len({p._cell.storage for p in params}) < len(params)
+        if not (self.counts or alone) and len({p._cell.device for p in params}) == 1:
+            yield params, 0
+            return
         batches: dict = {}
         known: dict[int, int] = {}
         for i, p in enumerate(params):
