@@ -61,6 +61,14 @@ from facade.nn.functional.dropout import dropout1d as dropout1d
 from facade.nn.functional.dropout import dropout2d as dropout2d
 from facade.nn.functional.dropout import dropout3d as dropout3d
 from facade.nn.functional.dropout import feature_alpha_dropout as feature_alpha_dropout
+from facade.nn.functional.fractional import fractional_max_pool2d as fractional_max_pool2d
+from facade.nn.functional.fractional import (
+    fractional_max_pool2d_with_indices as fractional_max_pool2d_with_indices,
+)
+from facade.nn.functional.fractional import fractional_max_pool3d as fractional_max_pool3d
+from facade.nn.functional.fractional import (
+    fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices,
+)
 from facade.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
 from facade.nn.functional.loss import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,
@@ -85,6 +93,9 @@ from facade.nn.functional.loss import soft_margin_loss as soft_margin_loss
 from facade.nn.functional.loss import triplet_margin_loss as triplet_margin_loss
 from facade.nn.functional.loss import (
     triplet_margin_with_distance_loss as triplet_margin_with_distance_loss,
+)
+from facade.nn.functional.multihead import (
+    multi_head_attention_forward as multi_head_attention_forward,
 )
 from facade.nn.functional.normalization import batch_norm as batch_norm
 from facade.nn.functional.normalization import group_norm as group_norm
