@@ -246,10 +246,9 @@ def multi_head_attention_forward(
         attention = attention.mean(dim=1) if average_attn_weights else attention
     else:
         attention = None
-        split = [x.view(batch, num_heads, x.size(1), width) for x in (q, k, v)]
-        found = scaled_dot_product_attention(
-            *split, _per_head(mask, batch, num_heads), drop, is_causal
-        )
+        q, k, v = (x.view(batch, num_heads, x.size(1), width) for x in (q, k, v))
+        mask = _per_head(mask, batch, num_heads)
+        found = scaled_dot_product_attention(q, k, v, mask, drop, is_causal)
         found = found.permute(2, 0, 1, 3).reshape(batch * length, embed_dim)
     found = linear(found, out_proj_weight, out_proj_bias).view(length, batch, -1)
     if batched:
