@@ -1,13 +1,12 @@
 """How a convolution and its two gradients are computed, per platform and shape."""
 
 import math
-from functools import partial
+from functools import cache, partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
 
@@ -190,17 +189,17 @@ def _choose(kind: str, x: tuple, w: tuple, y: tuple, window: Window):
 def convolve(x, w, window: Window):
     """Return the convolution of ``x (N, C, *size)`` with ``w (O, C / groups, *kernel)``."""
     shape = (x.shape[0], w.shape[0], *out_sizes(x.shape, w.shape, window))
-    return _primitives[FORWARD].bind(x, w, window=window, shape=shape)
+    return _primitive(FORWARD).bind(x, w, window=window, shape=shape)
 
 
 def input_gradient(y, w, window: Window, shape: tuple):
     """Return the gradient at the input, of this ``shape``, from that at the result, ``y``."""
-    return _primitives[INPUT].bind(y, w, window=window, shape=tuple(shape))
+    return _primitive(INPUT).bind(y, w, window=window, shape=tuple(shape))
 
 
 def weight_gradient(x, y, window: Window, shape: tuple):
     """Return the gradient at the kernel, of this ``shape``, from that at the result, ``y``."""
-    return _primitives[WEIGHT].bind(x, y, window=window, shape=tuple(shape))
+    return _primitive(WEIGHT).bind(x, y, window=window, shape=tuple(shape))
 
 
 def _compute(kind: str, algorithm, a, b, *, window: Window, shape: tuple):
@@ -234,7 +233,7 @@ def _batch(kind: str, arrays, dims, *, window: Window, shape: tuple):
     if kind != WEIGHT and b_dim is None:
         a = jnp.moveaxis(a, a_dim, 0)
         count, images = a.shape[:2]
-        found = _primitives[kind].bind(
+        found = _primitive(kind).bind(
             a.reshape(count * images, *a.shape[2:]), b,
             window=window, shape=(count * images, *shape[1:]),
         )  # fmt: skip
@@ -260,7 +259,11 @@ _TRANSPOSES = {
 }
 
 
-def _declare(kind: str) -> Primitive:
+@cache
+def _primitive(kind: str):
+    """Return the primitive of a convolution or of one of its gradients, declared on first use."""
+    from jax.extend.core import Primitive  # takes 0.1 s, a twentieth of `import facade`
+
     primitive = Primitive(f"convolution_{kind}")
     plain = partial(_compute, kind, _by_xla)
     exact = partial(_compute, kind, partial(_by_xla, precision=lax.Precision.HIGHEST))
@@ -272,6 +275,3 @@ def _declare(kind: str) -> Primitive:
     for platform, run in ((None, plain), ("cpu", partial(_on_cpu, kind)), ("tpu", exact)):
         mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=False), platform)
     return primitive
-
-
-_primitives = {kind: _declare(kind) for kind in (FORWARD, INPUT, WEIGHT)}

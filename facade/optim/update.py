@@ -7,7 +7,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.extend.core import jaxpr_as_fun
 
 from facade.autograd.grad_mode import enable_grad, set_grad_enabled
 from facade.avals import Aval, aval
@@ -247,6 +246,8 @@ def _apply(*operands, rule, fields, size, names, flags, scalars):
 
     # Traced with Python numbers, which take the dtype of the arrays they meet: a float64 operand
     # would make float64 of them.
+    from jax.extend.core import jaxpr_as_fun  # slow to import, and not needed before
+
     traced = jax.make_jaxpr(update)(arrays, 0, *[0.0] * len(names))
     return jaxpr_as_fun(traced)(*jax.tree.leaves(arrays), *numbers)
 
