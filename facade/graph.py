@@ -43,10 +43,6 @@ class Node:
         self.hooks: Hooks | None = None
 
     @property
-    def freed(self) -> bool:
-        return self.home is None
-
-    @property
     def outputs(self):
         """Avals of the op's results."""
         return self.entry.outputs
@@ -124,7 +120,7 @@ class PythonNode:
     Attributes:
         outputs: Avals of its results.
         edges: ``(node, result number)`` per operand, None where no gradient flows.
-        freed, sequence, hooks: As in :class:`Node`.
+        sequence, hooks: As in :class:`Node`.
     """
 
     home = None
@@ -132,7 +128,6 @@ class PythonNode:
     def __init__(self, edges: tuple, outputs: tuple) -> None:
         self.edges = edges
         self.outputs = outputs
-        self.freed = False
         self.sequence = next(_sequence)
         self.hooks: Hooks | None = None
         self.metadata: dict = {}
@@ -142,7 +137,7 @@ class PythonNode:
         raise NotImplementedError
 
     def release(self) -> None:
-        self.freed = True
+        """Let go of what the backward needs: here nothing."""
 
     def name(self) -> str:
         return type(self).__name__
@@ -165,7 +160,6 @@ class AccumulateGrad:
     __slots__ = ("__weakref__", "hooks", "leaf", "metadata")
     sequence = 0  # runs after every other node
     home = None
-    freed = False
     next_functions = ()
     edges = ()
 

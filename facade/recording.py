@@ -2,9 +2,12 @@
 
 from typing import Any
 
+import jax
+
 from facade.dtypes import PYTHON_TYPES
+from facade.errors import bad_argument
 from facade.graph import node_type
-from facade.ops.registry import Entry, Kind, OpSpec, bad_argument, infer, infer_function
+from facade.ops.registry import Entry, Kind, OpSpec, infer, infer_function
 from facade.size import Size
 from facade.storage import OtherDevice, Storage, View, attend, locate, transfer
 from facade.tape import ABSENT, SLOT, Tape, state, tape_on
@@ -106,8 +109,8 @@ def _record(entry: Entry | None, operands: tuple, spec, static: tuple, counts: t
     else:
         first = tape.append(entry, tuple(refs))
     if entry.view is not None:
-        return _view_results(entry, operands, tape, first, node)
-    if entry.single:
+        result = _view_results(entry, operands, tape, first, node)
+    elif entry.single:
         cell = Storage(entry.outputs[0], tape.device, None, tape, first << 2)
         tape.pending.append(cell)
         result = wrap(cell, entry.outputs[0], node)
@@ -127,12 +130,17 @@ def _reach(x: TensorBase, tape: Tape) -> int:
 
 
 def _results(entry: Entry, tape: Tape, first: int, node) -> tuple:
-    results = []
-    for i, aval in enumerate(entry.outputs):
-        cell = Storage(aval, tape.device, None, tape, first + i << 2)
-        tape.pending.append(cell)
-        results.append(wrap(cell, aval, node if entry.differentiable[i] else None, i))
-    return tuple(results)
+    return tuple(
+        pending_tensor(tape, first + i << 2, aval, node if entry.differentiable[i] else None, i)
+        for i, aval in enumerate(entry.outputs)
+    )
+
+
+def pending_tensor(tape: Tape, ref: int, aval, node=None, number: int = 0) -> Any:
+    """Return a tensor whose value waits for a slot of ``tape``."""
+    cell = Storage(aval, tape.device, None, tape, ref)
+    tape.pending.append(cell)
+    return wrap(cell, aval, node, number)
 
 
 def _view_results(entry: Entry, operands: tuple, tape: Tape, first: int, node):
@@ -255,8 +263,7 @@ def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:
         if target is not None and type(target._cell) is Storage:
             target._cell.rebind_slot(tape, slot << 2)
         else:
-            new = wrap(Storage(aval, tape.device, None, tape, slot << 2), aval)
-            tape.pending.append(new._cell)
+            new = pending_tensor(tape, slot << 2, aval)
             target = new if target is None else target.write(new)
         written.append(target)
         slot += 1
@@ -317,7 +324,7 @@ def _operand(spec: OpSpec, p, position: int, x):
         return type(x).__mro__[-2](x)
     if x is None and p.optional:
         return x
-    if hasattr(x, "__jax_array__") or _is_array(x):
+    if hasattr(x, "__jax_array__") or isinstance(x, jax.Array):
         return TENSOR_TYPE._from_array(x)
     expected = "Number" if p.kind is Kind.SCALAR else "Tensor"
     if p.many:
@@ -325,12 +332,6 @@ def _operand(spec: OpSpec, p, position: int, x):
             f"expected Tensor as element {position} in argument 0, but got {type(x).__name__}"
         )
     raise bad_argument(spec.name, p.name, spec.params.index(p) + 1, expected, x)
-
-
-def _is_array(x) -> bool:
-    import jax
-
-    return isinstance(x, jax.Array)
 
 
 def _static(value):

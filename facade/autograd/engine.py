@@ -13,7 +13,7 @@ from facade.graph import AccumulateGrad, Node, node_type
 from facade.lower import Pull, first_slots, pull_of, sources, vjp_entry
 from facade.ops.registry import OPS, Entry, infer
 from facade.program import Segment, flush
-from facade.recording import wrap
+from facade.recording import pending_tensor, wrap
 from facade.storage import Storage, attend, locate
 from facade.tape import ABSENT, FLOAT, LEAF, SLOT, Tape, state, tape_on
 from facade.tensor import Tensor
@@ -129,9 +129,7 @@ class Task:
         """Return a cotangent as a tensor."""
         if type(cotangent) is not int:
             return cotangent
-        cell = Storage(aval, self.tape.device, None, self.tape, cotangent)
-        self.tape.pending.append(cell)
-        return wrap(cell, aval)
+        return pending_tensor(self.tape, cotangent, aval)
 
     def _row(self, node, row: list) -> list:
         return [self._tensor(c, a) for c, a in zip(row, node.outputs, strict=True)]
@@ -343,12 +341,10 @@ def _pull_differentiably(node: Node, row: list) -> list:
     made = node_type(backward)(backward, tape, len(tape.code), mask, tuple(edges))
     tape.nodes.append(made)
     first = tape.append(backward, tuple(refs), tape.edges(edges))
-    results = []
-    for i, aval in enumerate(backward.outputs):
-        cell = Storage(aval, tape.device, None, tape, first + i << 2 | SLOT)
-        tape.pending.append(cell)
-        results.append(wrap(cell, aval, made, i))
-    return results
+    return [
+        pending_tensor(tape, first + i << 2 | SLOT, aval, made, i)
+        for i, aval in enumerate(backward.outputs)
+    ]
 
 
 def replay(segment: Segment, index: int, tape: Tape) -> list[int]:

@@ -39,10 +39,6 @@ def to_jax(target: Callable | Module) -> Any:
 
 
 def _module_to_jax(module: Module):
-    initial = {
-        "parameters": {name: p.__jax_array__() for name, p in module.named_parameters()},
-        "buffers": {name: b.__jax_array__() for name, b in module.named_buffers()},
-    }
     owned = {
         "parameters": dict(module.named_parameters()),
         "buffers": dict(module.named_buffers()),
@@ -53,7 +49,9 @@ def _module_to_jax(module: Module):
             result = module(*_tensors(args), **_tensors(kwargs))
             return _arrays((result, owned))
 
-    return apply, initial
+    return apply, {
+        kind: {name: t.__jax_array__() for name, t in ts.items()} for kind, ts in owned.items()
+    }
 
 
 @contextlib.contextmanager

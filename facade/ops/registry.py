@@ -12,7 +12,7 @@ import jax
 
 from facade import dtypes
 from facade.avals import Aval, aval, elementwise_strides
-from facade.errors import bad_argument, broadcast_shapes
+from facade.errors import broadcast_shapes
 
 Array = jax.Array  # an operand; takes part in the op's dtype promotion
 Raw = Annotated[jax.Array, "raw"]  # an operand that keeps its dtype (a mask, an index)
@@ -356,5 +356,5 @@ def _struct(a):
 
 __all__ = [
     "OPS", "Array", "Entry", "Kind", "OpSpec", "Param", "Promote", "Raw", "Scalar",
-    "backward_name", "bad_argument", "infer", "infer_function", "op", "promote",
+    "backward_name", "infer", "infer_function", "op", "promote",
 ]  # fmt: skip
