@@ -10,7 +10,9 @@ import numpy as np
 
 from facade import aten, dtypes
 from facade.ops.registry import OPS, OpSpec
+from facade.overlap import refuse_overlap
 from facade.recording import TensorBase
+from facade.storage import View
 from facade.tape import state
 from facade.tensor import Tensor
 
@@ -94,24 +96,48 @@ def _set_method(name: str, function: Callable) -> None:
     setattr(Tensor, name, function)
 
 
+# In-place functions that write the same to all elements that share a place in memory
+_INTO_EXPANDED = {"fill", "index_fill", "index_put", "masked_fill", "tril", "triu", "zero"}
+# ... that refuse the written tensor itself as another operand, and that look at no operand
+_UNLIKE_THEMSELVES = {
+    "index_add", "index_copy", "index_put", "index_reduce", "masked_scatter", "put", "scatter",
+    "scatter_add", "scatter_reduce",
+}  # fmt: skip
+_NOT_LOOKED_AT = {"addbmm", "addmm", "addmv", "addr", "baddbmm"}
+
+
 def in_place(call: Callable, name: str) -> Callable:
     """Return the method that writes ``call``'s result into its first argument."""
+    whole, looks = name in _UNLIKE_THEMSELVES, name not in _NOT_LOOKED_AT
+    expanded = name in _INTO_EXPANDED
 
     def method(self, *args, **kwargs):
-        return self.write(call(self, *args, **kwargs))
+        for x in (*args, *kwargs.values()) if kwargs else args:
+            if isinstance(x, TensorBase) and looks and _may_overlap(x, self, whole):
+                refuse_overlap(self, x, whole)
+        return self.write(call(self, *args, **kwargs), expanded)
 
     method.__name__ = method.__qualname__ = f"{name}_"
     method.__doc__ = f"In-place version of :func:`facade.{name}`."
     return method
 
 
+def _may_overlap(x, written, whole: bool = False) -> bool:
+    return type(x._cell) is View or type(written._cell) is View or whole
+
+
 def with_out(call: Callable) -> Callable:
     """Return ``call`` with an ``out=`` argument."""
+    spec = OPS.get(call.__name__)
+    elementwise = spec is not None and spec.promotes is not None
 
     @functools.wraps(call)
     def function(*args, out=None, **kwargs):
         if out is None:
             return call(*args, **kwargs)
+        for x in args:
+            if elementwise and isinstance(x, TensorBase) and _may_overlap(x, out):
+                refuse_overlap(out, x)
         return write_out(call.__name__, out, call(*args, **kwargs))
 
     return function
@@ -190,7 +216,12 @@ def _bind_operator(spec: OpSpec, call: Callable) -> None:
         return turned(self, other) if turned else call(other, self)
 
     def augmented(self, other):
-        return self.write(call(self, other)) if isinstance(other, _OPERANDS) else NotImplemented
+        if isinstance(other, TensorBase):
+            if _may_overlap(other, self):
+                refuse_overlap(self, other)
+        elif not isinstance(other, _OPERANDS):
+            return NotImplemented
+        return self.write(call(self, other))
 
     _set_method(f"__r{word}__", reflected)
     _set_method(f"__i{word}__", augmented)

@@ -2,6 +2,7 @@
 
 import functools
 import re
+import threading
 
 import jax
 
@@ -58,6 +59,16 @@ class device:
     def __reduce__(self):
         return device, (str(self),)
 
+    def __enter__(self) -> "device":
+        """Make new tensors on this device inside the block."""
+        _chosen.outer = (*_chosen.outer, _chosen.current)
+        _chosen.current = self
+        return self
+
+    def __exit__(self, *_) -> None:
+        *outer, _chosen.current = _chosen.outer
+        _chosen.outer = tuple(outer)
+
 
 def _parse(text: str) -> tuple[str, int | None]:
     match = re.fullmatch(r"([a-z_]+)(?::(0|[1-9]\d*))?", text)
@@ -73,6 +84,44 @@ def _parse(text: str) -> tuple[str, int | None]:
 
 CPU = device("cpu")
 META = device("meta")
+
+
+class _Chosen(threading.local):
+    """Where a thread makes new tensors: what a ``with`` block or the last choice says.
+
+    Attributes:
+        current: The device, None if nobody has chosen.
+        outer: What it was outside of the blocks entered, the innermost last.
+        replaced: What it was before :func:`set_default_device`, in a tuple.
+    """
+
+    current: device | None = None
+    outer: tuple[device | None, ...] = ()
+    replaced: tuple[device | None, ...] = ()
+
+
+_chosen = _Chosen()
+_interned = device  # for where a parameter has that name
+
+
+def chosen_device() -> device | None:
+    """Return the device that new tensors shall be made on, None if nobody has said."""
+    return None if _chosen.current is None else resolve(_chosen.current)
+
+
+def get_default_device() -> device:
+    """Return the device that new tensors are made on."""
+    return CPU if _chosen.current is None else resolve(_chosen.current)
+
+
+def set_default_device(device: "device | str | int | None") -> None:
+    """Make new tensors on ``device`` in this thread; None ends this."""
+    if _chosen.replaced:
+        (_chosen.current,) = _chosen.replaced
+        _chosen.replaced = ()
+    if device is not None:
+        _chosen.replaced = (_chosen.current,)
+        _chosen.current = _interned(device)
 
 
 def available(type: str) -> int:

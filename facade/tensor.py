@@ -10,7 +10,7 @@ import numpy as np
 
 from facade import devices, dtypes, printing, recording
 from facade.avals import aval
-from facade.devices import CPU, device
+from facade.devices import CPU, META, device
 from facade.errors import no_dimension
 from facade.graph import AccumulateGrad, hooks_of
 from facade.hooks import RemovableHandle, add_hook
@@ -349,13 +349,15 @@ class Tensor(TensorBase):
 
     # ---- writing --------------------------------------------------------------------------
 
-    def write(self, value: "Tensor") -> "Tensor":
+    def write(self, value: "Tensor", expanded: bool = False) -> "Tensor":
         """Make ``value`` this tensor's value, in its storage; every in-place op ends here.
 
+        Args:
+            expanded: Whether one place in memory may be written through several elements.
         Raises:
             RuntimeError: shape or dtype don't fit, or autograd forbids the write.
         """
-        self._check_writable(value)
+        self._check_writable(value, expanded)
         if value.dtype is not self.dtype:
             value = value.to(self.dtype)
         tape_cell = value._cell
@@ -383,7 +385,7 @@ class Tensor(TensorBase):
         elif type(self._node) is not AccumulateGrad:
             self._node = None
 
-    def _check_writable(self, value: "Tensor") -> None:
+    def _check_writable(self, value: "Tensor", expanded: bool = False) -> None:
         if value.shape != self.shape:
             raise RuntimeError(
                 f"output with shape {list(self.shape)} doesn't match the broadcast shape "
@@ -394,14 +396,24 @@ class Tensor(TensorBase):
                 f"result type {dtypes.SCALAR_NAMES[value.dtype]} can't be cast to the desired "
                 f"output type {dtypes.SCALAR_NAMES[self.dtype]}"
             )
-        if 0 in self._aval.strides and any(
-            s == 0 and n > 1 for s, n in zip(self._aval.strides, self._aval.shape, strict=True)
-        ):
+        if 0 in self._aval.strides and not expanded and self._overlaps_itself():
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to "
                 "a single memory location. Please clone() the tensor before performing the "
                 "operation."
             )
+        self.check_history()
+
+    def _overlaps_itself(self) -> bool:
+        known = self._aval
+        return any(s == 0 and n > 1 for s, n in zip(known.strides, known.shape, strict=True))
+
+    def check_history(self) -> None:
+        """Check that autograd allows a write.
+
+        Raises:
+            RuntimeError: this is a leaf that requires grad, or a view of one.
+        """
         if not state.grad:
             return
         if type(self._node) is AccumulateGrad:
@@ -419,6 +431,8 @@ class Tensor(TensorBase):
 
     def _value(self):
         """Return the value as an array (numpy or jax), computing it now."""
+        if self._cell.device is META:
+            raise NotImplementedError("Cannot copy out of meta tensor; no data!")
         settle(self._cell)
         return self._cell.array
 
@@ -436,6 +450,8 @@ class Tensor(TensorBase):
             raise RuntimeError(
                 f"a Tensor with {self._aval.numel} elements cannot be converted to Scalar"
             )
+        if self._cell.device is META:
+            raise RuntimeError("Tensor.item() cannot be called on meta tensors")
         return self._host().reshape(()).astype(_wide(self.dtype)).item()
 
     def tolist(self):
@@ -546,7 +562,7 @@ class Tensor(TensorBase):
         }
 
     def __format__(self, spec: str) -> str:
-        if self._aval.ndim == 0 and type(self) is Tensor:
+        if self._aval.ndim == 0 and type(self) is Tensor and not self.is_meta:
             return printing.format_scalar(self, spec)
         return object.__format__(self, spec)
 

@@ -1,6 +1,7 @@
 """Pin what docs/differences.md says."""
 
 import inspect
+import pickle
 
 import numpy as np
 import pytest
@@ -83,3 +84,16 @@ def test_write_to_one_of_several_views():
     first.mul_(3)
     y.sum().backward()
     assert x.grad.tolist() == [[6.0, 6.0], [2.0, 2.0]]
+
+
+def test_shared_memory_is_a_mark():
+    x = facade.zeros(2).share_memory_()
+    assert x.is_shared()
+    pickle.loads(pickle.dumps(x)).add_(1)
+    assert x.tolist() == [0, 0]
+
+
+def test_write_that_overlaps_unchecked():
+    x = facade.arange(9.0)
+    x[::2].add_(x[:5])
+    assert x.tolist() == [0, 1, 3, 3, 6, 5, 9, 7, 12]

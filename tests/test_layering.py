@@ -17,7 +17,7 @@ LEVELS = [
     ["tape"],
     ["lower", "program"],
     ["graph", "storage"],
-    ["recording", "views", "tensor"],
+    ["recording", "views", "tensor", "overlap"],
     ["aten", "binding", "random", "cuda", "autograd", "functions"],
     ["linalg", "nn", "serialization", "hub", "optim", "utils"],
     ["vision", "interop"],

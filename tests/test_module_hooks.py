@@ -250,3 +250,28 @@ def test_global_backward_hooks():
         return [name for name, _ in log], x.grad.shape
 
     assert_same(scenario)
+
+
+def test_deprecated_backward_hooks():
+    def scenario(torch):
+        log = []
+        m = torch.nn.ReLU()
+        both = torch.nn.Sequential(torch.nn.Linear(2, 3), m)
+        torch.nn.init.ones_(both[0].weight)
+        m.register_backward_hook(noting(log, "last", lambda given, out: (given[0] * 2,)))
+        both.register_backward_hook(noting(log, "all"))
+        x = torch.ones(2, requires_grad=True)
+        both(x * 1).sum().backward()
+        return log, x.grad
+
+    assert_same(scenario)
+
+
+def test_both_kinds_of_backward_hooks():
+    def scenario(torch, first="register_backward_hook", second="register_full_backward_hook"):
+        m = torch.nn.ReLU()
+        getattr(m, first)(print)
+        getattr(m, second)(print)
+
+    assert_same(scenario)
+    assert_same(lambda torch: scenario(torch, *reversed(scenario.__defaults__)))

@@ -9,29 +9,18 @@ import numpy as np
 from facade import dtypes
 from facade.avals import aval
 from facade.binding import public
-from facade.devices import CPU, resolve
+from facade.devices import chosen_device, get_default_device, resolve, set_default_device
 from facade.recording import wrap
 from facade.storage import Storage
 from facade.tensor import Tensor
 
-_DEFAULT_DEVICE = [CPU]
-
-
-@public(method=False)
-def get_default_device():
-    """Return the device that new tensors are made on."""
-    return _DEFAULT_DEVICE[0]
-
-
-@public(method=False)
-def set_default_device(device) -> None:
-    """Make new tensors on ``device``."""
-    _DEFAULT_DEVICE[0] = CPU if device is None else resolve(device)
+public(get_default_device, method=False)
+public(set_default_device, method=False)
 
 
 def place(device):
     """Return the device for a ``device=`` argument, the default one for None."""
-    return _DEFAULT_DEVICE[0] if device is None else resolve(device)
+    return get_default_device() if device is None else resolve(device)
 
 
 @public(method=False)
@@ -61,7 +50,7 @@ def tensor(
 def as_tensor(data: Any, dtype=None, device=None) -> Tensor:
     """Return ``data`` itself if it is a tensor that fits, else a tensor made from it."""
     if isinstance(data, Tensor):
-        return data.to(device=device, dtype=dtype)
+        return data.to(device=chosen_device() if device is None else device, dtype=dtype)
     return from_data(data, dtype, device)
 
 
@@ -92,7 +81,7 @@ def from_data(data: Any, dtype, device) -> Tensor:
     """Return a new leaf with the values of ``data``; the arguments of :func:`tensor`."""
     if isinstance(data, Tensor):
         made = data.detach().clone()
-        return made.to(device=device, dtype=dtype)
+        return made.to(device=chosen_device() if device is None else device, dtype=dtype)
     where = place(device)
     array = _array(data, dtype)
     known = aval(tuple(array.shape), dtypes.from_numpy(array.dtype))

@@ -2,10 +2,12 @@
 
 from facade import aten, dtypes
 from facade.binding import public
-from facade.devices import CPU, device, resolve
+from facade.devices import CPU, META, device, resolve
 from facade.errors import bad_argument
 from facade.graph import PythonNode
-from facade.recording import wrap
+from facade.ops.registry import OPS
+from facade.overlap import refuse_overlap
+from facade.recording import record_on, wrap
 from facade.storage import transfer
 from facade.tape import state
 from facade.tensor import Tensor
@@ -77,6 +79,12 @@ class ToCopyBackward0(PythonNode):
 def _to_device(t: Tensor, where: device) -> Tensor:
     """Return a copy on another device; a gradient comes back the same way."""
     node = ToCopyBackward0(t) if t.requires_grad and state.grad else None
+    if t.device is META:
+        raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+    if where is META:
+        return wrap(
+            record_on(META, OPS["zeros"], (), (t._aval.shape, t.dtype))._cell, t._aval, node
+        )
     return wrap(transfer(t._cell, where), t._aval, node)
 
 
@@ -144,6 +152,7 @@ def copy_(self: Tensor, src: Tensor, non_blocking: bool = False) -> Tensor:
     """Write ``src``, broadcast and cast, into this tensor."""
     if not isinstance(src, Tensor):
         raise bad_argument("copy_", "other", 1, "Tensor", src)
+    refuse_overlap(self, src)
     if src.device is not self.device:
         src = to(src, self.device)
     if src.shape != self.shape:

@@ -16,6 +16,7 @@ from facade.deferred import later
 from facade.dtypes import SCALAR_NAMES, bool_, int32, int64, uint8
 from facade.errors import broadcast_shapes
 from facade.functions.fitting import fitting
+from facade.overlap import refuse_overlap
 from facade.recording import wrap
 from facade.storage import Storage, View
 from facade.tensor import Tensor
@@ -359,6 +360,7 @@ def _assign(part: Tensor, value) -> None:
         return
     if _same_view(part, value):
         return  # the end of `x[i] += v`, which has written already
+    refuse_overlap(part, value)
     shape = value._aval.shape
     while len(shape) > part.ndim and shape[0] == 1:
         shape = shape[1:]
@@ -390,9 +392,9 @@ def _write_masked(part: Tensor, indices: dict[int, Tensor], value) -> bool:
     _check_mask(mask, part, dim)
     shaped = mask if not behind else aten.view(mask.contiguous(), (*mask.shape, *(1,) * behind))
     if isinstance(value, Tensor):
-        part.write(aten.masked_put(part, shaped, value))
+        part.write(aten.masked_put(part, shaped, value), expanded=True)
     else:
-        part.write(aten.masked_put_number(part, shaped, value))
+        part.write(aten.masked_put_number(part, shaped, value), expanded=True)
     return True
 
 
@@ -407,7 +409,7 @@ def _fits_behind(value: Tensor, part: Tensor, behind: int) -> bool:
 def _index_put(part: Tensor, indices: dict[int, Tensor], value) -> None:
     tensors, dims = _integers(part, indices)
     if not isinstance(value, Tensor):
-        part.write(aten.index_put_number(part, value, tensors, dims))
+        part.write(aten.index_put_number(part, value, tensors, dims), expanded=True)
         return
     if value.ndim == 0 and value.dtype is not part.dtype:
         value = value.to(part.dtype)
@@ -416,7 +418,7 @@ def _index_put(part: Tensor, indices: dict[int, Tensor], value) -> None:
         shape = shape[1:]
     if shape != value._aval.shape:
         value = value.reshape(shape)
-    part.write(aten.index_put(part, value, tensors, dims, False))
+    part.write(aten.index_put(part, value, tensors, dims, False), expanded=True)
 
 
 # ---- places ----

@@ -284,8 +284,8 @@ def diagflat(input: Tensor, offset: int = 0) -> Tensor:
 def fill_(input: Tensor, value) -> Tensor:
     """Set every element to a number or a 0-dimensional tensor."""
     if isinstance(value, Tensor):
-        return input.write(aten.fill_tensor_(input, value))
-    return input.write(aten.fill_(input, fitting(value, input.dtype)))
+        return input.write(aten.fill_tensor_(input, value), expanded=True)
+    return input.write(aten.fill_(input, fitting(value, input.dtype)), expanded=True)
 
 
 @public(method=False)
@@ -299,4 +299,4 @@ def fill(input: Tensor, value) -> Tensor:
 @public
 def zero_(input: Tensor) -> Tensor:
     """Set every element to zero."""
-    return input.write(aten.zero_(input))
+    return input.write(aten.zero_(input), expanded=True)

@@ -91,6 +91,10 @@ class Convertible:
         """Move to a device without the values, which are then whatever they are."""
         return self._apply(lambda t: empty_like(t, device=device), recurse=recurse)
 
+    def share_memory(self) -> Self:
+        """Mark parameters and buffers as shared; see :meth:`facade.Tensor.share_memory_`."""
+        return self._apply(lambda t: t.share_memory_())
+
     def cuda(self, device: int | device | None = None) -> Self:
         """Move parameters and buffers to a GPU."""
         return self._apply(lambda t: t.cuda(device))
