@@ -3,6 +3,7 @@
 from facade import autograd as autograd
 from facade import cuda as cuda
 from facade import dtypes as _dtypes
+from facade import fft as fft
 from facade import functions as _functions
 from facade import hub as hub
 from facade import linalg as linalg

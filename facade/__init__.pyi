@@ -6,6 +6,7 @@ from typing import Any
 
 from facade import autograd as autograd
 from facade import cuda as cuda
+from facade import fft as fft
 from facade import hub as hub
 from facade import linalg as linalg
 from facade import nn as nn

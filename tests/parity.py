@@ -97,7 +97,7 @@ def to_numpy(tensor):
     """Values as numpy, the small floats widened (numpy has no bfloat16)."""
     if repr(tensor.dtype) in ("torch.bfloat16", "torch.float16"):
         tensor = tensor.float()
-    return np.asarray(tensor.numpy())
+    return np.asarray(tensor.resolve_conj().numpy())
 
 
 def grads(function, *inputs):

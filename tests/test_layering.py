@@ -19,7 +19,7 @@ LEVELS = [
     ["graph", "storage"],
     ["recording", "views", "tensor", "overlap"],
     ["aten", "binding", "random", "cuda", "autograd", "functions"],
-    ["linalg", "nn", "serialization", "hub", "optim", "utils"],
+    ["linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils"],
     ["vision", "interop"],
     ["__init__", "__main__"],
 ]
