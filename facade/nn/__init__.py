@@ -2,6 +2,7 @@
 
 from facade.nn import functional as functional
 from facade.nn import init as init
+from facade.nn import utils as utils
 from facade.nn.activation import ELU as ELU
 from facade.nn.activation import GELU as GELU
 from facade.nn.activation import LeakyReLU as LeakyReLU
@@ -52,5 +53,13 @@ from facade.nn.pooling import AvgPool3d as AvgPool3d
 from facade.nn.pooling import MaxPool1d as MaxPool1d
 from facade.nn.pooling import MaxPool2d as MaxPool2d
 from facade.nn.pooling import MaxPool3d as MaxPool3d
+from facade.nn.recurrent import GRU as GRU
+from facade.nn.recurrent import LSTM as LSTM
+from facade.nn.recurrent import RNN as RNN
+from facade.nn.recurrent import GRUCell as GRUCell
+from facade.nn.recurrent import LSTMCell as LSTMCell
+from facade.nn.recurrent import RNNBase as RNNBase
+from facade.nn.recurrent import RNNCell as RNNCell
+from facade.nn.recurrent import RNNCellBase as RNNCellBase
 
 from facade.nn import modules as modules  # isort: skip - it lists the names above

@@ -16,6 +16,7 @@ from facade.nn import (
     module,
     normalization,
     pooling,
+    recurrent,
 )
 
 _FILES = {
@@ -30,6 +31,7 @@ _FILES = {
     "module": module,
     "normalization": normalization,
     "pooling": pooling,
+    "rnn": recurrent,
     "sparse": embedding,
 }
 for _name, _file in _FILES.items():

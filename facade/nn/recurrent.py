@@ -1,0 +1,552 @@
+"""Recurrent layers, over whole sequences and one step at a time."""
+
+import math
+import numbers
+import warnings
+from typing import Any
+
+from facade import aten, functions
+from facade.functions.creation import empty, zeros
+from facade.nn import functional as F
+from facade.nn import init
+from facade.nn.module import Module
+from facade.nn.parameter import Parameter
+from facade.nn.utils.rnn import PackedSequence, layout
+from facade.tensor import Tensor
+
+_GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
+
+
+class RNNBase(Module):
+    """What recurrent layers share: sizes, parameters, errors, and the way through the layers."""
+
+    mode: str
+    input_size: int
+    hidden_size: int
+    num_layers: int
+    bias: bool
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
+    proj_size: int
+
+    def __init__(
+        self,
+        mode: str,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__()
+        self.mode = mode
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.num_layers = num_layers
+        self.bias = bias
+        self.batch_first = batch_first
+        self.dropout = float(dropout)
+        self.bidirectional = bidirectional
+        self.proj_size = proj_size
+        _check_dropout(dropout, num_layers)
+        self._check_settings()
+        self._all_weights = []
+        for layer in range(num_layers):
+            for suffix in ("", "_reverse")[: self._directions]:
+                self._register(layer, suffix, device, dtype)
+        self.reset_parameters()
+
+    @property
+    def _directions(self) -> int:
+        return 2 if self.bidirectional else 1
+
+    @property
+    def _state_size(self) -> int:
+        return self.proj_size or self.hidden_size
+
+    def _check_settings(self) -> None:
+        for name in ("bias", "batch_first"):
+            value = getattr(self, name)
+            if not isinstance(value, bool):
+                raise TypeError(f"{name} should be of type bool, got: {type(value).__name__}")
+        for name in ("input_size", "hidden_size"):
+            size = getattr(self, name)
+            if not isinstance(size, int):
+                raise TypeError(f"{name} should be of type int, got: {type(size).__name__}")
+            if size <= 0:
+                raise ValueError(f"{name} must be greater than zero")
+        if self.num_layers <= 0:
+            raise ValueError("num_layers must be greater than zero")
+        if self.proj_size < 0:
+            raise ValueError(
+                "proj_size should be a positive integer or zero to disable projections"
+            )
+        if self.proj_size >= self.hidden_size:
+            raise ValueError("proj_size has to be smaller than hidden_size")
+        if self.mode not in _GATES:
+            raise ValueError("Unrecognized RNN mode: " + self.mode)
+
+    def _register(self, layer: int, suffix: str, device, dtype) -> None:
+        """Make the parameters of one layer in one direction."""
+        gates, state = _GATES[self.mode] * self.hidden_size, self._state_size
+        inputs = self.input_size if layer == 0 else state * self._directions
+        shapes: dict[str, tuple[int, ...]] = {
+            "weight_ih": (gates, inputs),
+            "weight_hh": (gates, state),
+        }
+        if self.bias:
+            shapes |= {"bias_ih": (gates,), "bias_hh": (gates,)}
+        if self.proj_size > 0:
+            shapes["weight_hr"] = (self.proj_size, self.hidden_size)
+        for name, shape in shapes.items():
+            weight = Parameter(empty(shape, device=device, dtype=dtype))
+            setattr(self, f"{name}_l{layer}{suffix}", weight)
+        self._all_weights.append([f"{name}_l{layer}{suffix}" for name in shapes])
+
+    @property
+    def all_weights(self) -> list[list[Parameter]]:
+        """The parameters of each layer and direction."""
+        return [[getattr(self, name) for name in names] for names in self._all_weights]
+
+    @property
+    def _flat_weights_names(self) -> list[str]:
+        return [name for names in self._all_weights for name in names]
+
+    @property
+    def _flat_weights(self) -> list[Parameter]:
+        return [getattr(self, name) for name in self._flat_weights_names]
+
+    def flatten_parameters(self) -> None:
+        """Do nothing: XLA lays parameters out by itself."""
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter from ``U(-1/sqrt(hidden_size), 1/sqrt(hidden_size))``."""
+        bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
+        for weight in self.parameters():
+            init.uniform_(weight, -bound, bound)
+
+    # ---- errors ----
+
+    def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
+        """Check dtype and sizes of a batched or packed input."""
+        dtype = getattr(self, self._all_weights[0][0]).dtype
+        if input.dtype != dtype:
+            raise ValueError(
+                f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype}). "
+                f"Convert input: input.to({dtype}), or convert model: model.to({input.dtype})"
+            )
+        dims = 3 if batch_sizes is None else 2
+        if input.dim() != dims:
+            raise RuntimeError(f"input must have {dims} dimensions, got {input.dim()}")
+        if self.input_size != input.size(-1):
+            raise RuntimeError(
+                "input.size(-1) must be equal to input_size. "
+                f"Expected {self.input_size}, got {input.size(-1)}"
+            )
+
+    def get_expected_hidden_size(
+        self, input: Tensor, batch_sizes: Tensor | None
+    ) -> tuple[int, int, int]:
+        """Return the shape that the initial state must have."""
+        if batch_sizes is not None:
+            batch = int(batch_sizes[0])
+        else:
+            batch = input.size(0 if self.batch_first else 1)
+        return self.num_layers * self._directions, batch, self._state_size
+
+    def check_hidden_size(
+        self,
+        hx: Tensor,
+        expected_hidden_size: tuple[int, int, int],
+        msg: str = "Expected hidden size {}, got {}",
+    ) -> None:
+        """Check the shape of an initial state."""
+        if hx.size() != expected_hidden_size:
+            raise RuntimeError(msg.format(expected_hidden_size, list(hx.size())))
+
+    def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
+        """Check a batched or packed input and its initial state."""
+        self.check_input(input, batch_sizes)
+        self.check_hidden_size(hidden, self.get_expected_hidden_size(input, batch_sizes))
+
+    def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
+        """Return the state with its sequences in another order."""
+        return hx if permutation is None else hx.index_select(1, permutation)
+
+    def _check_dims(self, input: Tensor, hx: Any) -> None:
+        """Check that input and state agree on whether there is a batch dimension."""
+        if input.dim() not in (2, 3):
+            name, tail = self._get_name(), " tensor" if self.mode.startswith("RNN") else ""
+            raise ValueError(
+                f"{name}: Expected input to be 2D or 3D, got {input.dim()}D{tail} instead"
+            )
+        if hx is not None:
+            self._check_state_dims(hx, "batched 3-D" if input.dim() == 3 else "unbatched 2-D")
+
+    def _check_state_dims(self, hx: Any, kind: str) -> None:
+        if f"{hx.dim()}-D" != kind[-3:]:
+            raise RuntimeError(
+                f"For {kind} input, hx should also be {kind[-3:]} but got {hx.dim()}-D tensor"
+            )
+
+    # ---- forward ----
+
+    def forward(self, input: Any, hx: Any = None) -> tuple[Any, Any]:
+        """Run over sequences.
+
+        Args:
+            input: ``(T, B, inputs)``, ``(B, T, inputs)`` if ``batch_first``, ``(T, inputs)``, or a
+                ``PackedSequence``.
+            hx: The initial state, ``(num_layers * directions, B, H)``, zeros if None.
+        Returns:
+            The last layer's states at all steps, and the last state of every layer.
+        """
+        if isinstance(input, PackedSequence):
+            return self._forward_packed(input, hx)
+        self._check_dims(input, hx)
+        batched, batch_dim = input.dim() == 3, 0 if self.batch_first else 1
+        if not batched:
+            input = input.unsqueeze(batch_dim)
+            hx = _each(hx, lambda state: state.unsqueeze(1))
+        if hx is None:
+            self.check_input(input, None)
+        else:
+            self.check_forward_args(input, hx, None)
+        input = input.transpose(0, 1) if self.batch_first else input
+        output, hx = self._run(input, hx)
+        output = output.transpose(0, 1) if self.batch_first else output
+        if batched:
+            return output, hx
+        return output.squeeze(batch_dim), _each(hx, lambda state: state.squeeze(1))
+
+    def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
+        data, batch_sizes, order, back = input
+        if hx is None:
+            self.check_input(data, batch_sizes)
+        else:
+            hx = self.permute_hidden(hx, order)
+            self.check_forward_args(data, hx, batch_sizes)
+        output, hx = self._run(data, hx, *layout(input))
+        return PackedSequence(output, batch_sizes, order, back), self.permute_hidden(hx, back)
+
+    def _run(
+        self, input: Tensor, hx: Any, rows: Tensor | None = None, places: Tensor | None = None
+    ) -> tuple[Tensor, Any]:
+        """Go through the layers; arguments as those of ``aten.rnn_layer``."""
+        starts = self._starts(hx)
+        ends = []
+        for layer in range(self.num_layers):
+            if layer and self.dropout and self.training:
+                input = F.dropout(input, self.dropout)
+            outputs = []
+            for direction in range(self._directions):
+                number = layer * self._directions + direction
+                weights = [getattr(self, name) for name in self._all_weights[number]]
+                output, *end = self._layer(
+                    input, starts[number], weights, rows, places, direction == 1
+                )
+                outputs.append(output)
+                ends.append(end)
+            input = functions.cat(outputs, -1) if self.bidirectional else outputs[0]
+        return input, self._ends(ends)
+
+    def _starts(self, hx: Any) -> list:
+        """Return the initial state of each layer and direction."""
+        count = self.num_layers * self._directions
+        return [None] * count if hx is None else list(hx.unbind(0))
+
+    def _ends(self, ends: list) -> Any:
+        """Return the last states as the layer returns them."""
+        return functions.stack([end[0] for end in ends])
+
+    def _layer(self, input, start, weights, rows, places, reverse: bool) -> tuple:
+        """Run one layer in one direction; return its states and the last of each kind."""
+        weights = weights if self.bias else [*weights, None, None]
+        if self.mode == "GRU":
+            return aten.gru_layer(input, start, *weights, rows, places, reverse)
+        relu = self.mode == "RNN_RELU"
+        return aten.rnn_layer(input, start, *weights, rows, places, relu, reverse)
+
+    def extra_repr(self) -> str:
+        defaults = {
+            "proj_size": 0, "num_layers": 1, "bias": True, "batch_first": False, "dropout": 0,
+            "bidirectional": False,
+        }  # fmt: skip
+        shown = [f"{n}={getattr(self, n)}" for n, d in defaults.items() if getattr(self, n) != d]
+        return ", ".join([f"{self.input_size}, {self.hidden_size}", *shown])
+
+
+def _check_dropout(dropout: Any, num_layers: int) -> None:
+    number = isinstance(dropout, numbers.Number) and not isinstance(dropout, bool)
+    if not number or not 0 <= float(dropout) <= 1:  # type: ignore[arg-type]
+        raise ValueError(
+            "dropout should be a number in range [0, 1] representing the probability of an "
+            "element being zeroed"
+        )
+    if float(dropout) > 0 and num_layers == 1:  # type: ignore[arg-type]
+        warnings.warn(
+            "dropout option adds dropout after all but last recurrent layer, so non-zero dropout "
+            f"expects num_layers greater than 1, but got dropout={dropout} and "
+            f"num_layers={num_layers}",
+            stacklevel=4,
+        )
+
+
+def _each(hx: Any, fn) -> Any:
+    """Apply ``fn`` to a state, or to both of them."""
+    if hx is None:
+        return None
+    return (fn(hx[0]), fn(hx[1])) if isinstance(hx, tuple | list) else fn(hx)
+
+
+_ARGUMENTS = """
+
+    Args:
+        input_size: Features of the input.
+        hidden_size: Features of the state.
+        num_layers: Layers, each on the states of the one before.
+        bias: Whether there are biases.
+        batch_first: Whether input and output are ``(B, T, *)`` instead of ``(T, B, *)``.
+        dropout: With what probability elements between layers are dropped in training.
+        bidirectional: Whether each layer also runs from the end to the start.
+    """
+
+
+class RNN(RNNBase):
+    __doc__ = (
+        "``h = tanh(weight_ih @ x + bias_ih + weight_hh @ h + bias_hh)`` over sequences."
+        + _ARGUMENTS
+        + '    nonlinearity: ``"tanh"`` or ``"relu"``; the fourth argument.\n    '
+    )
+    nonlinearity: str
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _refuse_projection(kwargs)
+        if len(args) > 3:
+            self.nonlinearity, args = args[3], args[:3] + args[4:]
+        else:
+            self.nonlinearity = kwargs.pop("nonlinearity", "tanh")
+        modes = {"tanh": "RNN_TANH", "relu": "RNN_RELU"}
+        if self.nonlinearity not in modes:
+            raise ValueError(
+                f"Unknown nonlinearity '{self.nonlinearity}'. Select from 'tanh' or 'relu'."
+            )
+        super().__init__(modes[self.nonlinearity], *args, **kwargs)
+
+
+class GRU(RNNBase):
+    __doc__ = "A gated recurrent unit over sequences." + _ARGUMENTS
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _refuse_projection(kwargs)
+        super().__init__("GRU", *args, **kwargs)
+
+
+def _refuse_projection(kwargs: dict) -> None:
+    if "proj_size" in kwargs:
+        raise ValueError("proj_size argument is only supported for LSTM, not RNN or GRU")
+
+
+class LSTM(RNNBase):
+    __doc__ = (
+        "Long short-term memory over sequences; its state is a pair ``(h, c)``."
+        + _ARGUMENTS
+        + "    proj_size: If above 0, ``h`` is a projection of that size.\n    "
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__("LSTM", *args, **kwargs)
+
+    def get_expected_cell_size(
+        self, input: Tensor, batch_sizes: Tensor | None
+    ) -> tuple[int, int, int]:
+        """Return the shape that the initial cell must have."""
+        count, batch, _ = self.get_expected_hidden_size(input, batch_sizes)
+        return count, batch, self.hidden_size
+
+    def check_forward_args(self, input: Tensor, hidden: Any, batch_sizes: Tensor | None) -> None:
+        """Check a batched or packed input and its initial state and cell."""
+        self.check_input(input, batch_sizes)
+        sizes = self.get_expected_hidden_size, self.get_expected_cell_size
+        for i, size in enumerate(sizes):
+            text = f"Expected hidden[{i}] size {{}}, got {{}}"
+            self.check_hidden_size(hidden[i], size(input, batch_sizes), text)
+
+    def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
+        """Return state and cell with their sequences in another order."""
+        return _each(hx, lambda state: super(LSTM, self).permute_hidden(state, permutation))
+
+    def _check_state_dims(self, hx: Any, kind: str) -> None:
+        dims = [f"{state.dim()}-D" for state in hx[:2]]
+        if dims != [kind[-3:]] * 2:
+            raise RuntimeError(
+                f"For {kind} input, hx and cx should also be {kind[-3:]} but got "
+                f"({', '.join(dims)}) tensors"
+            )
+
+    def _starts(self, hx: Any) -> list:
+        if hx is None:
+            return [(None, None)] * (self.num_layers * self._directions)
+        return list(zip(hx[0].unbind(0), hx[1].unbind(0), strict=True))
+
+    def _ends(self, ends: list) -> Any:
+        return tuple(functions.stack(states) for states in zip(*ends, strict=True))
+
+    def _layer(self, input, start, weights, rows, places, reverse: bool) -> tuple:
+        w_ih, w_hh, *rest = weights
+        b_ih, b_hh = (rest.pop(0), rest.pop(0)) if self.bias else (None, None)
+        w_hr = rest[0] if rest else None
+        return aten.lstm_layer(input, *start, w_ih, w_hh, b_ih, b_hh, w_hr, rows, places, reverse)
+
+
+# ---- one step ----
+
+
+class RNNCellBase(Module):
+    """What the cells share: sizes and parameters."""
+
+    input_size: int
+    hidden_size: int
+    bias: bool
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor | None
+    bias_hh: Tensor | None
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool,
+        num_chunks: int,
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__()
+        self.input_size = input_size
+        self.hidden_size = hidden_size
+        self.bias = bias
+        gates = num_chunks * hidden_size
+        shapes = {
+            "weight_ih": (gates, input_size),
+            "weight_hh": (gates, hidden_size),
+            "bias_ih": (gates,) if bias else None,
+            "bias_hh": (gates,) if bias else None,
+        }
+        for name, shape in shapes.items():
+            if shape is None:
+                self.register_parameter(name, None)
+            else:
+                setattr(self, name, Parameter(empty(shape, device=device, dtype=dtype)))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw every parameter from ``U(-1/sqrt(hidden_size), 1/sqrt(hidden_size))``."""
+        bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
+        for weight in self.parameters():
+            init.uniform_(weight, -bound, bound)
+
+    def extra_repr(self) -> str:
+        parts = [f"{self.input_size}, {self.hidden_size}"]
+        if self.bias is not True:
+            parts.append(f"bias={self.bias}")
+        if self.__dict__.get("nonlinearity", "tanh") != "tanh":
+            parts.append(f"nonlinearity={self.__dict__['nonlinearity']}")
+        return ", ".join(parts)
+
+    def _batched(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
+        """Return the input as a batch, and the state, zeros if there was none."""
+        name = self._get_name()
+        if input.dim() not in (1, 2):
+            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
+        pair = isinstance(hx, tuple | list)
+        for i, state in enumerate(() if hx is None else hx if pair else (hx,)):
+            if state.dim() not in (1, 2):
+                which = f"hx[{i}]" if pair else "hidden"
+                raise ValueError(
+                    f"{name}: Expected {which} to be 1D or 2D, got {state.dim()}D instead"
+                )
+        if input.dim() == 1:
+            input, hx = input.unsqueeze(0), _each(hx, lambda state: state.unsqueeze(0))
+        if hx is None:
+            size = (input.size(0), self.hidden_size)
+            hx = zeros(size, dtype=input.dtype, device=input.device)
+        return input, hx
+
+    @property
+    def _weights(self) -> tuple:
+        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
+
+
+_CELL = """
+
+    Args:
+        input_size: Features of the input.
+        hidden_size: Features of the state.
+        bias: Whether there are biases.
+
+    Shape:
+        input ``(B, input_size)`` or without B, state ``(B, hidden_size)``, zeros if missing.
+    """
+
+
+class RNNCell(RNNCellBase):
+    __doc__ = 'One step of `RNN`; ``nonlinearity`` is ``"tanh"`` or ``"relu"``.' + _CELL
+    nonlinearity: str
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device=None,
+        dtype=None,
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
+        self.nonlinearity = nonlinearity
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        x, state = self._batched(input, hx)
+        if self.nonlinearity not in ("tanh", "relu"):
+            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
+        after = aten.rnn_cell(x, state, *self._weights, self.nonlinearity == "relu")
+        return after if x is input else after.squeeze(0)
+
+
+class GRUCell(RNNCellBase):
+    __doc__ = "One step of `GRU`." + _CELL
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
+
+    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
+        x, state = self._batched(input, hx)
+        after = aten.gru_cell(x, state, *self._weights)
+        return after if x is input else after.squeeze(0)
+
+
+class LSTMCell(RNNCellBase):
+    __doc__ = "One step of `LSTM`; the state is a pair ``(h, c)``." + _CELL
+
+    def __init__(
+        self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None
+    ) -> None:
+        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
+
+    def forward(
+        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        x, state = self._batched(input, hx)
+        h, c = state if isinstance(state, tuple | list) else (state, state)
+        c, gate = aten.lstm_cell(x, h, c, *self._weights)
+        h = gate * c.tanh()
+        return (h, c) if x is input else (h.squeeze(0), c.squeeze(0))
