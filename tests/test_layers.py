@@ -77,6 +77,99 @@ nn.NLLLoss(ignore_index=3)
 nn.CrossEntropyLoss(weight=torch.ones(3), label_smoothing=0.1)
 nn.BCELoss()
 nn.BCEWithLogitsLoss(pos_weight=torch.ones(2))
+nn.ConvTranspose1d(2, 4, 3)
+nn.ConvTranspose2d(4, 2, (3, 5), 2, (1, 2), 1, 2, False, 3)
+nn.ConvTranspose3d(2, 4, 2, output_padding=1, stride=2)
+nn.Mish(True)
+nn.SELU()
+nn.Hardsigmoid(True)
+nn.Hardswish()
+nn.CELU(0.5, True)
+nn.Threshold(0.1, 20, True)
+nn.RReLU()
+nn.RReLU(0.1, 0.2, True)
+nn.Hardtanh()
+nn.Hardtanh(-2, 2, True)
+nn.Hardtanh(min_value=-2.0, max_value=3.0)
+nn.ReLU6(True)
+nn.PReLU()
+nn.PReLU(3, 0.1)
+nn.Softmin(1)
+nn.Softmax2d()
+nn.GLU(0)
+nn.LogSigmoid()
+nn.Softplus(2, 10)
+nn.Hardshrink(0.3)
+nn.Softshrink()
+nn.Softsign()
+nn.Tanhshrink()
+nn.CircularPad1d(1)
+nn.CircularPad2d((1, 2, 3, 4))
+nn.CircularPad3d(2)
+nn.ConstantPad1d(1, 2.5)
+nn.ConstantPad2d((1, 2, 3, 4), 0)
+nn.ConstantPad3d(1, -1.0)
+nn.ReflectionPad1d(1)
+nn.ReflectionPad2d([1, 2, 3, 4])
+nn.ReflectionPad3d(1)
+nn.ReplicationPad1d((1, 0))
+nn.ReplicationPad2d(1)
+nn.ReplicationPad3d(1)
+nn.ZeroPad1d(1)
+nn.ZeroPad2d((1, 2, 3, 4))
+nn.ZeroPad3d(1)
+nn.Upsample(5)
+nn.Upsample(scale_factor=2, mode='bilinear', align_corners=True)
+nn.Upsample((4, 5), mode='bicubic')
+nn.Upsample(scale_factor=(2, 1.5), recompute_scale_factor=True)
+nn.UpsamplingNearest2d(scale_factor=2)
+nn.UpsamplingBilinear2d((4, 5))
+nn.PixelShuffle(2)
+nn.PixelUnshuffle(3)
+nn.ChannelShuffle(2)
+nn.Unfold(3, stride=2)
+nn.Fold((4, 5), (2, 2), 1, 0, (2, 1))
+nn.PairwiseDistance(1, keepdim=True)
+nn.CosineSimilarity()
+nn.Bilinear(2, 3, 4)
+nn.Bilinear(2, 3, 4, bias=False)
+nn.AlphaDropout(0.1)
+nn.FeatureAlphaDropout(0.2, True)
+nn.RMSNorm(3)
+nn.RMSNorm((2, 3), 1e-3, False)
+nn.LocalResponseNorm(2)
+nn.InstanceNorm1d(3)
+nn.InstanceNorm2d(3, affine=True, track_running_stats=True)
+nn.InstanceNorm3d(3, 1e-3, None, True, bias=False)
+nn.SyncBatchNorm(3)
+nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm1d(2), nn.ReLU()))
+nn.EmbeddingBag(5, 3)
+nn.EmbeddingBag(5, 3, 2.0, 1.0, True, 'sum', padding_idx=-1)
+nn.AdaptiveMaxPool1d(3)
+nn.AdaptiveMaxPool2d((None, 2), True)
+nn.AdaptiveMaxPool3d(2)
+nn.LPPool1d(2, 3)
+nn.LPPool2d(1.5, (2, 3), 2, True)
+nn.LPPool3d(2, 2)
+nn.MaxUnpool1d(2)
+nn.MaxUnpool2d(2, 1, (0, 1))
+nn.MaxUnpool3d(2)
+nn.FractionalMaxPool2d(2, 3)
+nn.FractionalMaxPool3d(2, output_ratio=0.5, return_indices=True)
+nn.AdaptiveLogSoftmaxWithLoss(8, 10, [3, 6], 2.0, True)
+nn.HuberLoss('sum', 2)
+nn.KLDivLoss(log_target=True)
+nn.PoissonNLLLoss(False)
+nn.GaussianNLLLoss(full=True)
+nn.SoftMarginLoss()
+nn.MultiLabelMarginLoss()
+nn.MultiLabelSoftMarginLoss(torch.ones(2))
+nn.MultiMarginLoss(2, 0.5, torch.ones(3))
+nn.HingeEmbeddingLoss()
+nn.CosineEmbeddingLoss(0.5)
+nn.MarginRankingLoss()
+nn.TripletMarginLoss(2.0, 1, swap=True)
+nn.CTCLoss(1, 'sum', True)
 
 
 """)
@@ -135,6 +228,38 @@ nn.BatchNorm3d(3)(torch.ones(2, 3, 4, 4))
 nn.MSELoss(size_average=False)
 nn.MSELoss(reduce=False)
 nn.CrossEntropyLoss(None, True)
+nn.ConvTranspose2d(2, 2, 3, padding_mode='reflect')
+nn.ConvTranspose2d(3, 4, 3, groups=2)
+nn.ConvTranspose2d(2, 2, 3, stride=2)(torch.ones(1, 2, 3, 3), output_size=(9, 7))
+nn.ConvTranspose2d(2, 2, 3, stride=2)(torch.ones(1, 2, 3, 3), output_size=(7,))
+nn.Hardtanh(1, 0)
+nn.Softmax2d()(torch.ones(2))
+nn.CircularPad2d(1)(torch.ones(2))
+nn.AlphaDropout(2)
+nn.InstanceNorm2d(3)(torch.ones(2, 3))
+nn.InstanceNorm2d(3)(torch.ones(2, 4, 3, 3)).shape
+nn.InstanceNorm2d(3, affine=True)(torch.ones(2, 4, 3, 3))
+nn.SyncBatchNorm(3)(torch.ones(3))
+nn.Bilinear(0, 2, 3)
+nn.EmbeddingBag(5, 3, padding_idx=5)
+nn.EmbeddingBag(5, 3, _weight=torch.ones(3, 5))
+nn.EmbeddingBag.from_pretrained(torch.ones(3))
+nn.EmbeddingBag.from_pretrained(torch.ones(3, 2)).weight
+nn.FractionalMaxPool2d(2)
+nn.FractionalMaxPool2d(2, 3, 0.5)
+nn.FractionalMaxPool2d(2, output_ratio=1.5)
+nn.AdaptiveLogSoftmaxWithLoss(8, 10, [])
+nn.AdaptiveLogSoftmaxWithLoss(8, 10, [6, 3])
+nn.AdaptiveLogSoftmaxWithLoss(8, 10, [6, 10])
+nn.AdaptiveLogSoftmaxWithLoss(8, 10, [3])(torch.ones(2, 8), torch.tensor([1, 10]))
+nn.AdaptiveLogSoftmaxWithLoss(8, 10, [3])(torch.ones(2, 8), torch.tensor([1]))
+nn.AdaptiveLogSoftmaxWithLoss(8, 10, [3])(torch.ones(2, 8), torch.tensor([[1]]))
+nn.AdaptiveLogSoftmaxWithLoss(8, 10, [3])(torch.ones(2, 8), torch.tensor(1))
+nn.HuberLoss(delta='1')
+nn.MultiMarginLoss(3)
+nn.MultiMarginLoss(weight=torch.ones(1, 2))
+nn.TripletMarginLoss(0)
+nn.TripletMarginWithDistanceLoss(margin=-1.0)
 nn.Linear(2, 2).train(1)
 nn.Linear(2, 2).x
 nn.Linear(2, 2).get_extra_state
@@ -184,6 +309,16 @@ loss _WeightedLoss CrossEntropyLoss
 container Sequential Sequential
 linear Linear Linear
 sparse Embedding Embedding
+sparse EmbeddingBag EmbeddingBag
+rnn RNNBase LSTM
+rnn RNNCellBase GRUCell
+padding _ReflectionPadNd ReflectionPad2d
+upsampling Upsample UpsamplingNearest2d
+pixelshuffle PixelShuffle PixelShuffle
+instancenorm _InstanceNorm InstanceNorm2d
+distance CosineSimilarity CosineSimilarity
+fold Fold Fold
+adaptive AdaptiveLogSoftmaxWithLoss AdaptiveLogSoftmaxWithLoss
 module Module ReLU
 """)
 def test_paths_that_programs_import_from(source):
@@ -232,6 +367,37 @@ def test_paths_that_programs_import_from(source):
         ("nn.Dropout(0.5).eval()", (3,)),
         ("nn.Sequential(nn.Dropout(0.0), nn.Dropout1d(0.5).eval())", (2, 3, 2)),
         ("nn.Sequential(nn.Dropout2d(0.5).eval(), nn.Dropout3d(0.5).eval())", (2, 3, 2, 2, 2)),
+        ("nn.ConvTranspose1d(2, 4, 3, stride=2, output_padding=1)", (2, 2, 5)),
+        ("nn.ConvTranspose2d(4, 2, 3, 2, 1, groups=2, dilation=2)", (1, 4, 4, 4)),
+        ("nn.ConvTranspose3d(2, 2, 2, bias=False)", (2, 2, 2, 2)),
+        ("nn.Sequential(nn.Mish(), nn.SELU(), nn.Hardsigmoid(), nn.Hardswish())", (5,)),
+        ("nn.Sequential(nn.CELU(0.5), nn.Threshold(-0.2, 2), nn.RReLU().eval())", (5,)),
+        ("nn.Sequential(nn.Hardtanh(-0.5, 2), nn.ReLU6(), nn.PReLU(3))", (2, 3)),
+        ("nn.PReLU(3)", (2, 3, 2)),
+        ("nn.Sequential(nn.Softplus(2), nn.Softsign(), nn.Tanhshrink(), nn.LogSigmoid())", (5,)),
+        ("nn.Sequential(nn.Hardshrink(0.1), nn.Softshrink(0.2), nn.Softmin(0))", (5,)),
+        ("nn.Sequential(nn.GLU(1), nn.Softmax2d())", (2, 4, 2, 2)),
+        ("nn.Sequential(nn.CircularPad2d(1), nn.ZeroPad2d(-1), nn.ReflectionPad2d(1))", (2, 3, 3)),
+        ("nn.Sequential(nn.ReplicationPad3d(1), nn.ConstantPad3d(1, 2.0))", (1, 2, 2, 2, 2)),
+        ("nn.Sequential(nn.ZeroPad1d(1), nn.ReflectionPad1d((2, 0)))", (1, 2, 4)),
+        ("nn.Upsample(scale_factor=1.5, mode='bilinear')", (1, 2, 4, 4)),
+        ("nn.Sequential(nn.UpsamplingNearest2d(6), nn.UpsamplingBilinear2d(3))", (1, 2, 4, 4)),
+        (
+            "nn.Sequential(nn.PixelShuffle(2), nn.ChannelShuffle(1), nn.PixelUnshuffle(2))",
+            (4, 3, 3),
+        ),
+        ("nn.Sequential(nn.Unfold(2, padding=1), nn.Fold((3, 3), 2, padding=1))", (1, 2, 3, 3)),
+        ("nn.RMSNorm((2, 2), 1e-3)", (3, 2, 2)),
+        ("nn.LocalResponseNorm(3)", (2, 4, 3, 3)),
+        ("nn.InstanceNorm1d(3)", (3, 4)),
+        ("nn.InstanceNorm2d(3, affine=True, track_running_stats=True)", (2, 3, 4, 4)),
+        ("nn.InstanceNorm2d(3, track_running_stats=True).eval()", (2, 3, 4, 4)),
+        ("nn.SyncBatchNorm(3)", (4, 3, 2)),
+        ("nn.Sequential(nn.AdaptiveMaxPool1d(3), nn.LPPool1d(2, 2))", (1, 2, 6)),
+        ("nn.Sequential(nn.AdaptiveMaxPool2d((4, None)), nn.LPPool2d(2, 2, 1))", (1, 2, 5, 4)),
+        ("nn.Sequential(nn.AdaptiveMaxPool3d(2), nn.LPPool3d(2, 2))", (1, 2, 4, 4, 4)),
+        ("nn.Sequential(nn.FractionalMaxPool2d(2, 3))", (1, 2, 6, 6)),
+        ("nn.Sequential(nn.AlphaDropout(0.3), nn.FeatureAlphaDropout(0.3))", (2, 3, 4)),
     ],
 )
 def test_forward_of_layers(source, shape):
@@ -250,6 +416,66 @@ def test_forward_of_layers(source, shape):
         torch.testing.assert_close(
             torch.tensor(mine), torch.tensor(reference), rtol=1e-4, atol=1e-5
         )
+
+
+def both_ways(run):
+    """Compare what ``run`` returns under both libraries, tensors as numpy arrays, from seed 0."""
+    results = []
+    for lib in (facade, torch):
+        lib.manual_seed(0)
+        results.append([t.detach().numpy() for t in run(lib)])
+    for mine, reference in zip(*results, strict=True):
+        torch.testing.assert_close(
+            torch.tensor(mine), torch.tensor(reference), rtol=1e-4, atol=1e-5
+        )
+
+
+@expressions("""
+nn.TripletMarginLoss(swap=True)(x, y, z)
+nn.TripletMarginWithDistanceLoss(margin=2.0)(x, y, z)
+nn.CosineEmbeddingLoss(0.2)(x, y, signs)
+nn.MarginRankingLoss(0.5)(x[0], y[0], signs[:3])
+nn.HingeEmbeddingLoss()(x[0], signs[:3])
+nn.PairwiseDistance()(x, y).sum()
+nn.CosineSimilarity()(x, y).sum()
+nn.GaussianNLLLoss(full=True)(x, y, z.exp())
+nn.PoissonNLLLoss()(x, y.exp())
+nn.HuberLoss(delta=0.3)(x, y)
+nn.KLDivLoss(reduction='batchmean')(x.log_softmax(1), y.softmax(1))
+nn.SoftMarginLoss()(x, signs[:, None])
+nn.MultiMarginLoss(2)(x, classes)
+nn.MultiLabelMarginLoss()(x, torch.tensor([[0, 2, -1], [1, -1, 0], [0, -1, 1], [-1, 0, 1]]))
+nn.MultiLabelSoftMarginLoss()(x, (y > 0).float())
+nn.CTCLoss()(x[:, None].log_softmax(-1), classes[None, 1:3], torch.tensor([4]), torch.tensor([2]))
+nn.AdaptiveLogSoftmaxWithLoss(3, 6, [2, 4], 1.5)(x, torch.tensor([0, 3, 5, 2])).loss
+nn.AdaptiveLogSoftmaxWithLoss(3, 6, [2, 4], 1.5).log_prob(x).sum()
+nn.EmbeddingBag(5, 3, mode='sum')(classes, torch.tensor([0, 2])).mul(y[:2]).sum()
+nn.MaxUnpool2d(2)(*nn.MaxPool2d(2, return_indices=True)(x[None, None, :, :2])).sum()
+nn.ConvTranspose1d(4, 2, 3, stride=2)(x[None], output_size=(8,)).sum()
+""")
+def test_layers_of_several_inputs(source):
+    def run(lib):
+        x, y, z = (lib.randn(4, 3).requires_grad_() for _ in range(3))
+        signs = lib.tensor([1.0, -1.0, -1.0, 1.0])
+        classes = lib.tensor([0, 2, 1, 0])
+        names = {"nn": lib.nn, "torch": lib, "signs": signs, "classes": classes}
+        loss = eval(source, names | {"x": x, "y": y, "z": z})
+        loss.backward()
+        return [loss, *(t.grad for t in (x, y, z) if t.grad is not None)]
+
+    both_ways(run)
+
+
+def test_bilinear_layer_and_prediction_of_the_adaptive_softmax():
+    def run(lib):
+        layer = lib.nn.Bilinear(2, 3, 4)
+        x, y = lib.randn(5, 2), lib.randn(5, 3)
+        layer(x, y).pow(2).sum().backward()
+        softmax = lib.nn.AdaptiveLogSoftmaxWithLoss(3, 6, [1, 4], 1.5)
+        output, loss = softmax(y[0], lib.tensor(5))
+        return [layer.weight.grad, layer.bias.grad, softmax.predict(y * 5), output, loss]
+
+    both_ways(run)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Convolution layers in one, two and three dimensions."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from facade.functions.creation import empty
@@ -211,3 +211,118 @@ class Conv3d(_Conv):
     __doc__ = "Convolve over three dimensions." + _ARGUMENTS
     _sizes = staticmethod(triple)
     _function = staticmethod(F.conv3d)
+
+
+class _ConvTransposeNd(_ConvNd):
+    """The gradient of a convolution with respect to its input, as a layer."""
+
+    _sizes: ClassVar[Callable[..., tuple]]
+    _function: ClassVar[Callable[..., Any]]
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: SizeArg,
+        stride: SizeArg = 1,
+        padding: SizeArg = 0,
+        output_padding: SizeArg = 0,
+        groups: int = 1,
+        bias: bool = True,
+        dilation: SizeArg = 1,
+        padding_mode: str = "zeros",
+        device=None,
+        dtype=None,
+    ) -> None:
+        if padding_mode != "zeros":
+            name = self.__class__.__name__
+            raise ValueError(f'Only "zeros" padding mode is supported for {name}')
+        sizes = self._sizes
+        super().__init__(
+            in_channels,
+            out_channels,
+            sizes(kernel_size),
+            sizes(stride),
+            sizes(padding),
+            sizes(dilation),
+            True,
+            sizes(output_padding),
+            groups,
+            bias,
+            padding_mode,
+            device=device,
+            dtype=dtype,
+        )
+
+    def forward(self, input: Tensor, output_size: Sequence[int] | None = None) -> Tensor:
+        """Convolve.
+
+        Args:
+            output_size: The result's size, which a stride leaves open; chooses the output padding.
+        """
+        padding = self.output_padding
+        if output_size is not None:
+            padding = self._output_padding(input, output_size)
+        return self._function(
+            input, self.weight, self.bias, self.stride, self.padding, padding, self.groups,
+            self.dilation,
+        )  # fmt: skip
+
+    def _output_padding(self, input: Tensor, output_size: Sequence[int]) -> list[int]:
+        """Return what is missing to ``output_size``."""
+        dims = len(self.kernel_size)
+        others = 2 if input.dim() == dims + 2 else 1
+        if len(output_size) == others + dims:
+            output_size = output_size[others:]
+        if len(output_size) != dims:
+            raise ValueError(
+                f"ConvTranspose{dims}D: for {input.dim()}D input, output_size must have {dims} or "
+                f"{others + dims} elements (got {len(output_size)})"
+            )
+        settings = zip(
+            input.shape[others:], self.stride, self.padding, self.dilation, self.kernel_size,
+            strict=True,
+        )  # fmt: skip
+        smallest = [(n - 1) * s - 2 * p + d * (k - 1) + 1 for n, s, p, d, k in settings]  # type: ignore
+        largest = [size + s - 1 for size, s in zip(smallest, self.stride, strict=True)]
+        missing = [size - least for size, least in zip(output_size, smallest, strict=True)]
+        if any(not 0 <= m < s for m, s in zip(missing, self.stride, strict=True)):
+            raise ValueError(
+                f"requested an output size of {output_size}, but valid sizes range from "
+                f"{smallest} to {largest} (for an input of {input.size()[2:]})"
+            )
+        return missing
+
+
+_TRANSPOSED_ARGUMENTS = """
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size, stride, padding, output_padding, dilation: One number, or one per dimension;
+            output_padding makes the result larger on one side.
+        groups: Blocks of channels that see nothing of each other.
+        bias: Whether there is a bias.
+
+    Shape:
+        input ``(N, in_channels, *sizes)`` or without N, output with ``out_channels``,
+        weight ``(in_channels, out_channels / groups, *kernel_size)``, bias ``(out_channels,)``.
+    """
+
+
+class ConvTranspose1d(_ConvTransposeNd):
+    __doc__ = "Convolve over one dimension, transposed." + _TRANSPOSED_ARGUMENTS
+    _sizes = staticmethod(single)
+    _function = staticmethod(F.conv_transpose1d)
+
+
+class ConvTranspose2d(_ConvTransposeNd):
+    __doc__ = "Convolve over two dimensions, transposed." + _TRANSPOSED_ARGUMENTS
+    _sizes = staticmethod(pair)
+    _function = staticmethod(F.conv_transpose2d)
+
+
+class ConvTranspose3d(_ConvTransposeNd):
+    __doc__ = "Convolve over three dimensions, transposed." + _TRANSPOSED_ARGUMENTS
+    _sizes = staticmethod(triple)
+    _function = staticmethod(F.conv_transpose3d)

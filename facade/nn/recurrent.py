@@ -1,4 +1,4 @@
-"""Recurrent layers, over whole sequences and one step at a time."""
+"""Recurrent layers over whole sequences."""
 
 import math
 import numbers
@@ -6,9 +6,14 @@ import warnings
 from typing import Any
 
 from facade import aten, functions
-from facade.functions.creation import empty, zeros
+from facade.functions.creation import empty
 from facade.nn import functional as F
 from facade.nn import init
+from facade.nn.cells import GRUCell as GRUCell  # PyTorch's nn.modules.rnn has them too
+from facade.nn.cells import LSTMCell as LSTMCell
+from facade.nn.cells import RNNCell as RNNCell
+from facade.nn.cells import RNNCellBase as RNNCellBase
+from facade.nn.cells import each
 from facade.nn.module import Module
 from facade.nn.parameter import Parameter
 from facade.nn.utils.rnn import PackedSequence, layout
@@ -213,7 +218,7 @@ class RNNBase(Module):
         batched, batch_dim = input.dim() == 3, 0 if self.batch_first else 1
         if not batched:
             input = input.unsqueeze(batch_dim)
-            hx = _each(hx, lambda state: state.unsqueeze(1))
+            hx = each(hx, lambda state: state.unsqueeze(1))
         if hx is None:
             self.check_input(input, None)
         else:
@@ -223,7 +228,7 @@ class RNNBase(Module):
         output = output.transpose(0, 1) if self.batch_first else output
         if batched:
             return output, hx
-        return output.squeeze(batch_dim), _each(hx, lambda state: state.squeeze(1))
+        return output.squeeze(batch_dim), each(hx, lambda state: state.squeeze(1))
 
     def _forward_packed(self, input: PackedSequence, hx: Any) -> tuple[PackedSequence, Any]:
         data, batch_sizes, order, back = input
@@ -296,13 +301,6 @@ def _check_dropout(dropout: Any, num_layers: int) -> None:
             f"num_layers={num_layers}",
             stacklevel=4,
         )
-
-
-def _each(hx: Any, fn) -> Any:
-    """Apply ``fn`` to a state, or to both of them."""
-    if hx is None:
-        return None
-    return (fn(hx[0]), fn(hx[1])) if isinstance(hx, tuple | list) else fn(hx)
 
 
 _ARGUMENTS = """
@@ -380,7 +378,7 @@ class LSTM(RNNBase):
 
     def permute_hidden(self, hx: Any, permutation: Tensor | None) -> Any:
         """Return state and cell with their sequences in another order."""
-        return _each(hx, lambda state: super(LSTM, self).permute_hidden(state, permutation))
+        return each(hx, lambda state: super(LSTM, self).permute_hidden(state, permutation))
 
     def _check_state_dims(self, hx: Any, kind: str) -> None:
         dims = [f"{state.dim()}-D" for state in hx[:2]]
@@ -403,150 +401,3 @@ class LSTM(RNNBase):
         b_ih, b_hh = (rest.pop(0), rest.pop(0)) if self.bias else (None, None)
         w_hr = rest[0] if rest else None
         return aten.lstm_layer(input, *start, w_ih, w_hh, b_ih, b_hh, w_hr, rows, places, reverse)
-
-
-# ---- one step ----
-
-
-class RNNCellBase(Module):
-    """What the cells share: sizes and parameters."""
-
-    input_size: int
-    hidden_size: int
-    bias: bool
-    weight_ih: Tensor
-    weight_hh: Tensor
-    bias_ih: Tensor | None
-    bias_hh: Tensor | None
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool,
-        num_chunks: int,
-        device=None,
-        dtype=None,
-    ) -> None:
-        super().__init__()
-        self.input_size = input_size
-        self.hidden_size = hidden_size
-        self.bias = bias
-        gates = num_chunks * hidden_size
-        shapes = {
-            "weight_ih": (gates, input_size),
-            "weight_hh": (gates, hidden_size),
-            "bias_ih": (gates,) if bias else None,
-            "bias_hh": (gates,) if bias else None,
-        }
-        for name, shape in shapes.items():
-            if shape is None:
-                self.register_parameter(name, None)
-            else:
-                setattr(self, name, Parameter(empty(shape, device=device, dtype=dtype)))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw every parameter from ``U(-1/sqrt(hidden_size), 1/sqrt(hidden_size))``."""
-        bound = 1.0 / math.sqrt(self.hidden_size) if self.hidden_size > 0 else 0
-        for weight in self.parameters():
-            init.uniform_(weight, -bound, bound)
-
-    def extra_repr(self) -> str:
-        parts = [f"{self.input_size}, {self.hidden_size}"]
-        if self.bias is not True:
-            parts.append(f"bias={self.bias}")
-        if self.__dict__.get("nonlinearity", "tanh") != "tanh":
-            parts.append(f"nonlinearity={self.__dict__['nonlinearity']}")
-        return ", ".join(parts)
-
-    def _batched(self, input: Tensor, hx: Any) -> tuple[Tensor, Any]:
-        """Return the input as a batch, and the state, zeros if there was none."""
-        name = self._get_name()
-        if input.dim() not in (1, 2):
-            raise ValueError(f"{name}: Expected input to be 1D or 2D, got {input.dim()}D instead")
-        pair = isinstance(hx, tuple | list)
-        for i, state in enumerate(() if hx is None else hx if pair else (hx,)):
-            if state.dim() not in (1, 2):
-                which = f"hx[{i}]" if pair else "hidden"
-                raise ValueError(
-                    f"{name}: Expected {which} to be 1D or 2D, got {state.dim()}D instead"
-                )
-        if input.dim() == 1:
-            input, hx = input.unsqueeze(0), _each(hx, lambda state: state.unsqueeze(0))
-        if hx is None:
-            size = (input.size(0), self.hidden_size)
-            hx = zeros(size, dtype=input.dtype, device=input.device)
-        return input, hx
-
-    @property
-    def _weights(self) -> tuple:
-        return self.weight_ih, self.weight_hh, self.bias_ih, self.bias_hh
-
-
-_CELL = """
-
-    Args:
-        input_size: Features of the input.
-        hidden_size: Features of the state.
-        bias: Whether there are biases.
-
-    Shape:
-        input ``(B, input_size)`` or without B, state ``(B, hidden_size)``, zeros if missing.
-    """
-
-
-class RNNCell(RNNCellBase):
-    __doc__ = 'One step of `RNN`; ``nonlinearity`` is ``"tanh"`` or ``"relu"``.' + _CELL
-    nonlinearity: str
-
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        bias: bool = True,
-        nonlinearity: str = "tanh",
-        device=None,
-        dtype=None,
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 1, device, dtype)
-        self.nonlinearity = nonlinearity
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        x, state = self._batched(input, hx)
-        if self.nonlinearity not in ("tanh", "relu"):
-            raise RuntimeError(f"Unknown nonlinearity: {self.nonlinearity}")
-        after = aten.rnn_cell(x, state, *self._weights, self.nonlinearity == "relu")
-        return after if x is input else after.squeeze(0)
-
-
-class GRUCell(RNNCellBase):
-    __doc__ = "One step of `GRU`." + _CELL
-
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 3, device, dtype)
-
-    def forward(self, input: Tensor, hx: Tensor | None = None) -> Tensor:
-        x, state = self._batched(input, hx)
-        after = aten.gru_cell(x, state, *self._weights)
-        return after if x is input else after.squeeze(0)
-
-
-class LSTMCell(RNNCellBase):
-    __doc__ = "One step of `LSTM`; the state is a pair ``(h, c)``." + _CELL
-
-    def __init__(
-        self, input_size: int, hidden_size: int, bias: bool = True, device=None, dtype=None
-    ) -> None:
-        super().__init__(input_size, hidden_size, bias, 4, device, dtype)
-
-    def forward(
-        self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
-    ) -> tuple[Tensor, Tensor]:
-        x, state = self._batched(input, hx)
-        h, c = state if isinstance(state, tuple | list) else (state, state)
-        c, gate = aten.lstm_cell(x, h, c, *self._weights)
-        h = gate * c.tanh()
-        return (h, c) if x is input else (h.squeeze(0), c.squeeze(0))

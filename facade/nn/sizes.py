@@ -7,11 +7,13 @@ from typing import Any
 SizeArg = int | tuple[int, ...]
 
 
-def _per_dimension(count: int) -> Callable[[Any], tuple]:
+def per_dimension(count: int) -> Callable[[Any], tuple]:
+    """Return the function that makes a tuple of a number, ``count`` times, or of a sequence."""
+
     def parse(value: Any) -> tuple:
         return tuple(value if isinstance(value, Iterable) else repeat(value, count))
 
     return parse
 
 
-single, pair, triple = (_per_dimension(count) for count in (1, 2, 3))
+single, pair, triple = (per_dimension(count) for count in (1, 2, 3))

@@ -8,6 +8,7 @@ differentiated again in either mode.
 """
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,8 @@ from facade.ops.registry import Raw, op
 def _known(tangent):
     """Return a tangent as an array."""
     if isinstance(tangent, SymbolicZero):
-        return jnp.zeros(tangent.aval.shape, tangent.aval.dtype)
+        aval: Any = tangent.aval
+        return jnp.zeros(aval.shape, aval.dtype)
     return tangent
 
 

@@ -1,5 +1,7 @@
 """Convolutions, unfolding and linear maps."""
 
+from typing import Any
+
 from facade import aten
 from facade.binding import public
 from facade.errors import bad_argument
@@ -80,11 +82,15 @@ def _pair(size) -> tuple[int, ...]:
     return (size, size) if isinstance(size, int) else tuple(size)
 
 
-def unfold(input: Tensor, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+def unfold(
+    input: Tensor, kernel_size, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Tensor:
     """Return each sliding window of ``(N, C, H, W)`` as a column of ``(N, C * window, L)``."""
     return aten.im2col(input, *map(_pair, (kernel_size, dilation, padding, stride)))
 
 
-def fold(input: Tensor, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
+def fold(
+    input: Tensor, output_size, kernel_size, dilation: Any = 1, padding: Any = 0, stride: Any = 1
+) -> Tensor:
     """Add the columns of ``(N, C * window, L)`` up where their windows lie."""
     return aten.col2im(input, *map(_pair, (output_size, kernel_size, dilation, padding, stride)))

@@ -5,34 +5,48 @@ import sys
 from facade import nn
 from facade.nn import (
     activation,
+    adaptive,
     batchnorm,
     containers,
     conv,
     dropout,
     embedding,
     flatten,
+    fold,
+    instancenorm,
     linear,
     loss,
     module,
     normalization,
+    padding,
+    pairs,
     pooling,
     recurrent,
+    resampling,
 )
 
 _FILES = {
     "activation": activation,
+    "adaptive": adaptive,
     "batchnorm": batchnorm,
+    "channelshuffle": resampling,
     "container": containers,
     "conv": conv,
+    "distance": pairs,
     "dropout": dropout,
     "flatten": flatten,
+    "fold": fold,
+    "instancenorm": instancenorm,
     "linear": linear,
     "loss": loss,
     "module": module,
     "normalization": normalization,
+    "padding": padding,
+    "pixelshuffle": resampling,
     "pooling": pooling,
     "rnn": recurrent,
     "sparse": embedding,
+    "upsampling": resampling,
 }
 for _name, _file in _FILES.items():
     globals()[_name] = sys.modules[f"{__name__}.{_name}"] = _file
