@@ -90,6 +90,7 @@ from facade.nn.loss import SoftMarginLoss as SoftMarginLoss
 from facade.nn.loss import TripletMarginLoss as TripletMarginLoss
 from facade.nn.loss import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
 from facade.nn.module import Module as Module
+from facade.nn.multihead import MultiheadAttention as MultiheadAttention
 from facade.nn.normalization import GroupNorm as GroupNorm
 from facade.nn.normalization import LayerNorm as LayerNorm
 from facade.nn.normalization import LocalResponseNorm as LocalResponseNorm
@@ -144,5 +145,10 @@ from facade.nn.resampling import PixelUnshuffle as PixelUnshuffle
 from facade.nn.resampling import Upsample as Upsample
 from facade.nn.resampling import UpsamplingBilinear2d as UpsamplingBilinear2d
 from facade.nn.resampling import UpsamplingNearest2d as UpsamplingNearest2d
+from facade.nn.transformer import Transformer as Transformer
+from facade.nn.transformer import TransformerDecoder as TransformerDecoder
+from facade.nn.transformer import TransformerDecoderLayer as TransformerDecoderLayer
+from facade.nn.transformer import TransformerEncoder as TransformerEncoder
+from facade.nn.transformer import TransformerEncoderLayer as TransformerEncoderLayer
 
 from facade.nn import modules as modules  # isort: skip - it lists the names above

@@ -6,6 +6,7 @@ from facade.functions.creation import empty
 from facade.nn import functional as F
 from facade.nn import init
 from facade.nn.module import Module
+from facade.nn.multihead import MultiheadAttention as MultiheadAttention  # as in PyTorch's file
 from facade.nn.parameter import Parameter
 from facade.tensor import Tensor
 

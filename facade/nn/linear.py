@@ -76,3 +76,7 @@ def init_uniform_by_fan(weight: Tensor, bias: Tensor | None) -> None:
         fan_in, _ = init._calculate_fan_in_and_fan_out(weight)
         bound = 1 / math.sqrt(fan_in) if fan_in > 0 else 0
         init.uniform_(bias, -bound, bound)
+
+
+class NonDynamicallyQuantizableLinear(Linear):
+    """A `Linear` under the name that attention layers print."""

@@ -78,11 +78,26 @@ def _check_sizes(query, key, value, expected: int, num_heads: int, separate: boo
 # ---- masks: numbers that are added to the scores ----
 
 
-def _additive(mask: Tensor | None, name: str, dtype) -> Tensor | None:
-    """Return a mask in which True has become -inf and False 0."""
-    if mask is None or mask.is_floating_point():
+def additive_mask(
+    mask: Tensor | None, name: str, dtype, other: Tensor | None = None, other_name: str = ""
+) -> Tensor | None:
+    """Return a mask in which True has become -inf and False 0.
+
+    Args:
+        other: Another mask, which should have the same dtype.
+    """
+    if mask is None:
+        return None
+    known = mask.dtype is bool_ or mask.is_floating_point()
+    _require(known, f"only bool and floating types of {name} are supported")
+    if other is not None and other.dtype is not mask.dtype:
+        warnings.warn(
+            f"Support for mismatched {name} and {other_name} is deprecated. "
+            "Use same type for both instead.",
+            stacklevel=4,
+        )
+    if mask.is_floating_point():
         return mask
-    _require(mask.dtype is bool_, f"only bool and floating types of {name} are supported")
     return functions.zeros_like(mask, dtype=dtype).masked_fill_(mask, -math.inf)
 
 
@@ -196,13 +211,13 @@ def multi_head_attention_forward(
             "You may use the Transformer module method "
             "`generate_square_subsequent_mask` to create this mask."
         )
-    if key_padding_mask is not None and attn_mask is not None:
-        _warn_mismatch(key_padding_mask, attn_mask)
-    padding = _additive(key_padding_mask, "key_padding_mask", query.dtype)
+    padding = additive_mask(
+        key_padding_mask, "key_padding_mask", query.dtype, attn_mask, "attn_mask"
+    )
     if is_causal and padding is None and not need_weights:
         attn_mask = None  # the hint says it all
     else:
-        attn_mask = _additive(attn_mask, "attn_mask", query.dtype)
+        attn_mask = additive_mask(attn_mask, "attn_mask", query.dtype)
         is_causal = is_causal and padding is None
     _check_sizes(query, key, value, embed_dim_to_check, num_heads, use_separate_proj_weight)
     length, batch, embed_dim = query.shape
@@ -254,15 +269,6 @@ def multi_head_attention_forward(
     if batched:
         return found, attention
     return found.squeeze(1), None if attention is None else attention.squeeze(0)
-
-
-def _warn_mismatch(padding: Tensor, attn_mask: Tensor) -> None:
-    if padding.dtype is not attn_mask.dtype:
-        warnings.warn(
-            "Support for mismatched key_padding_mask and attn_mask is deprecated. "
-            "Use same type for both instead.",
-            stacklevel=4,
-        )
 
 
 def _per_head(mask: Tensor | None, batch: int, heads: int) -> Tensor | None:

@@ -23,6 +23,7 @@ from facade.nn import (
     pooling,
     recurrent,
     resampling,
+    transformer,
 )
 
 _FILES = {
@@ -46,6 +47,7 @@ _FILES = {
     "pooling": pooling,
     "rnn": recurrent,
     "sparse": embedding,
+    "transformer": transformer,
     "upsampling": resampling,
 }
 for _name, _file in _FILES.items():
