@@ -11,6 +11,7 @@ from facade import nn as nn
 from facade import optim as optim
 from facade import random as random
 from facade import serialization as serialization
+from facade import special as special
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import is_grad_enabled as is_grad_enabled
@@ -42,6 +43,7 @@ from facade.serialization import load as load
 from facade.serialization import save as save
 from facade.size import Size as Size
 from facade.tensor import Tensor as Tensor
+from facade.typename import typename as typename
 
 globals().update(_functions.FUNCTIONS)
 globals().update({d.name: d for d in _dtypes.ALL} | _dtypes.ALIASES)

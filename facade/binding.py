@@ -9,12 +9,14 @@ import jax
 import numpy as np
 
 from facade import aten, dtypes
+from facade.ops.elementwise import NO_DERIVATIVE
 from facade.ops.registry import OPS, OpSpec
 from facade.overlap import refuse_overlap
 from facade.recording import TensorBase
 from facade.storage import View
 from facade.tape import state
 from facade.tensor import Tensor
+from facade.underived import underived
 
 FUNCTIONS: dict[str, Callable] = {}  # what `facade` offers
 
@@ -71,6 +73,9 @@ def bind_ops() -> None:
     """Bind every declared op, in the forms that its traits name."""
     for spec in OPS.values():
         call = getattr(aten, spec.name)
+        written = call
+        if spec.grad_name == NO_DERIVATIVE:
+            call, written = underived(call, spec.name), underived(call, f"{spec.name}_")
         if spec.public:
             public(
                 call,
@@ -81,7 +86,7 @@ def bind_ops() -> None:
             )
         if spec.inplace:
             for name in (spec.name, *spec.aliases):
-                _set_method(f"{name}_", in_place(call, name))
+                _set_method(f"{name}_", in_place(written, name))
         if spec.operator:
             _bind_operator(spec, call)
 

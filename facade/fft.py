@@ -184,11 +184,12 @@ def irfftn(input: Tensor, s: _Sizes = None, dim: _Sizes = None, norm: str | None
 def hfftn(input: Tensor, s: _Sizes = None, dim: _Sizes = None, norm: str | None = None) -> Tensor:
     """Transform a signal that is Hermitian in time, given by its half along the last dimension."""
     dims, sizes = _some_axes("hfftn", input, s, dim)
+    *others, last = dims
     size = _last_size(input, s, dims)
     norm = norm or "backward"
-    if len(dims) > 1:
-        input = aten._fft_c2c(input, dims[:-1], tuple(sizes[:-1]), norm, True)
-    return hfft(input, size, dims[-1], norm=norm)
+    if others:
+        input = aten._fft_c2c(input, tuple(others), tuple(sizes[:-1]), norm, True)
+    return hfft(input, size, last, norm=norm)
 
 
 @_transform

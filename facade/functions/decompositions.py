@@ -4,6 +4,7 @@ import numpy as np
 
 from facade import aten
 from facade.binding import public
+from facade.dtypes import int64
 from facade.ops.declare import inexact_only
 from facade.ops.decompositions import check_matrices
 from facade.return_types import named_tuple
@@ -34,13 +35,13 @@ _Lu = named_tuple("linalg_lu", ("P", "L", "U"))
 _Lstsq = named_tuple("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
 
 
-def _check_info(info: Tensor, text: str, name: str) -> None:
+def check_info(info: Tensor, text: str, name: str, kind: type[Exception] = _LinAlgError) -> None:
     """Raise if an algorithm failed; this reads its verdict, as PyTorch does.
 
     In a pure function there is nothing to read; the result then holds nan or inf.
 
     Raises:
-        LinAlgError: with ``text``, in which ``{}`` is the number in ``info``.
+        kind: with ``text``, in which ``{}`` is the number in ``info``.
     """
     if state.tape.pure:
         return
@@ -48,7 +49,7 @@ def _check_info(info: Tensor, text: str, name: str) -> None:
     if codes.any():
         at = int(np.flatnonzero(codes)[0])
         batch = f"(Batch element {at}): " if info.ndim else ""
-        raise _LinAlgError(f"{name}: {batch}{text.format(codes.reshape(-1)[at])}")
+        raise kind(f"{name}: {batch}{text.format(codes.reshape(-1)[at])}")
 
 
 _SINGULAR = (
@@ -68,7 +69,7 @@ def inv_ex(A: Tensor, *, check_errors: bool = False):
     """Return the inverse and whether that failed (0: no), without raising."""
     result = _InvEx(*aten.linalg_inv_ex(A))
     if check_errors:
-        _check_info(result.info, _SINGULAR, "linalg.inv_ex")
+        check_info(result.info, _SINGULAR, "linalg.inv_ex")
     return result
 
 
@@ -80,7 +81,7 @@ def inv(A: Tensor) -> Tensor:
         LinAlgError: one has none.
     """
     result, info = aten.linalg_inv_ex(A)
-    _check_info(info, _SINGULAR, "linalg.inv")
+    check_info(info, _SINGULAR, "linalg.inv")
     return result
 
 
@@ -88,7 +89,7 @@ def solve_ex(A: Tensor, B: Tensor, *, left: bool = True, check_errors: bool = Fa
     """Return X of ``A @ X = B`` and whether that failed (0: no), without raising."""
     result = _SolveEx(*aten.linalg_solve_ex(A, B, left))
     if check_errors:
-        _check_info(result.info, _UNSOLVABLE, "torch.linalg.solve_ex")
+        check_info(result.info, _UNSOLVABLE, "torch.linalg.solve_ex")
     return result
 
 
@@ -102,7 +103,7 @@ def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
         LinAlgError: a matrix is singular.
     """
     result, info = aten.linalg_solve_ex(A, B, left)
-    _check_info(info, _UNSOLVABLE, "torch.linalg.solve")
+    check_info(info, _UNSOLVABLE, "torch.linalg.solve")
     return result
 
 
@@ -137,26 +138,35 @@ def logdet(input: Tensor) -> Tensor:
     return aten.where(aten.eq(sign, -1.0), float("nan"), size)
 
 
-def pinv(A: Tensor, *, atol=None, rtol=None, hermitian: bool = False) -> Tensor:
-    """Return the Moore-Penrose inverse."""
-    return aten.linalg_pinv(A, rtol, hermitian)
+def pinv(A: Tensor, rcond=None, hermitian: bool = False, *, atol=None, rtol=None) -> Tensor:
+    """Return the Moore-Penrose inverse.
+
+    Args:
+        rcond: The older name of ``rtol``.
+        atol, rtol: Singular values up to ``max(atol, rtol * the largest)`` count as 0.
+    """
+    return aten.linalg_pinv(A, _tolerance(atol), _tolerance(rcond if rtol is None else rtol),
+                            hermitian)  # fmt: skip
+
+
+def _tolerance(given) -> float | None:
+    return given.item() if isinstance(given, Tensor) and given.numel() == 1 else given
 
 
 @public
 def pinverse(input: Tensor, rcond: float = 1e-15) -> Tensor:
     """Return the Moore-Penrose inverse."""
-    return aten.linalg_pinv(input, rcond, False)
+    return aten.linalg_pinv(input, None, rcond, False)
 
 
 def lstsq(A: Tensor, B: Tensor, rcond=None, *, driver: str | None = None):
     """Return the X that brings ``A @ X`` closest to ``B``, the residuals and A's rank."""
-    solution = aten.matmul(aten.linalg_pinv(A, rcond, False), B)
-    rows, columns = A.shape[-2:]
+    # LAPACK's gelsy, the default, gives no residuals
+    solution, residuals = aten.linalg_lstsq(A, B, rcond, driver not in (None, "gelsy"))
     empty = A.new_empty((0,))
-    residuals = empty
-    if rows > columns:
-        residuals = ((B - A @ solution) ** 2).sum(-2)
-    return _Lstsq(solution, residuals, matrix_rank(A), empty)
+    rank = empty.to(int64) if driver == "gels" else matrix_rank(A.detach())
+    values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else empty
+    return _Lstsq(solution, residuals, rank, values)
 
 
 # ---- factors ----
@@ -166,7 +176,7 @@ def cholesky_ex(A: Tensor, *, upper: bool = False, check_errors: bool = False):
     """Return the Cholesky factor and whether that failed (0: no), without raising."""
     result = _CholeskyEx(*aten.linalg_cholesky_ex(A, upper))
     if check_errors:
-        _check_info(result.info, _INDEFINITE, "linalg.cholesky_ex")
+        check_info(result.info, _INDEFINITE, "linalg.cholesky_ex")
     return result
 
 
@@ -177,14 +187,16 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
         LinAlgError: a matrix is not positive-definite.
     """
     factor, info = aten.linalg_cholesky_ex(A, upper)
-    _check_info(info, _INDEFINITE, "linalg.cholesky")
+    check_info(info, _INDEFINITE, "linalg.cholesky")
     return factor
 
 
 @public(name="cholesky")
 def _cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """Return the Cholesky factor; :func:`facade.linalg.cholesky` is its newer name."""
-    return cholesky(input, upper=upper)
+    factor, info = aten.cholesky(input, upper)
+    check_info(info, _INDEFINITE, "cholesky")
+    return factor
 
 
 def qr(A: Tensor, mode: str = "reduced"):
@@ -259,8 +271,8 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
         if n == 1:
             return A
     if n == 0:
-        eye = Tensor._from_array(np.eye(A.shape[-1], dtype=A.dtype.numpy))
-        return eye.to(A.device).expand(A.shape).clone()
+        eye = Tensor._from_array(np.eye(A.shape[-1], dtype=A.dtype.numpy)).to(A.device)
+        return aten.copy(A, eye.expand(A.shape))
     if n == 1:
         return aten.clone(A)
     half = A if n < 4 else matrix_power(A, n // 2)
@@ -284,8 +296,8 @@ def cond(A: Tensor, p=None) -> Tensor:
     """Return the condition number in a matrix norm, by default the spectral one."""
     if p in (None, 2, -2):
         values = aten.linalg_svdvals(A)
-        largest, smallest = values.amax(-1), values.amin(-1)
-        return aten.div(*((smallest, largest) if p == -2 else (largest, smallest)))
+        largest, smallest = values.narrow(-1, 0, 1), values.narrow(-1, -1, 1)
+        return aten.div(*((smallest, largest) if p == -2 else (largest, smallest))).squeeze(-1)
     return aten.mul(matrix_norm(A, p), matrix_norm(inv(A), p))
 
 
@@ -315,15 +327,21 @@ def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim: bool = False, *, dt
     rows, columns = (d % A.ndim for d in dim)
     if ord == "fro":
         return aten.linalg_vector_norm(A, 2.0, (rows, columns), keepdim, None)
-    last = A.movedim((rows, columns), (-2, -1))
     if ord in ("nuc", 2, -2):
-        values = aten.linalg_svdvals(last)
-    else:
-        values = aten.sum(aten.abs(last), -2 if abs(ord) == 1 else -1)
+        return _singular_norm(A.movedim((rows, columns), (-2, -1)), ord, (rows, columns), keepdim)
+    first, second = (rows, columns) if abs(ord) == 1 else (columns, rows)
+    sums = aten.sum(aten.abs(A), first, keepdim)
+    if second > first and not keepdim:
+        second -= 1
+    return (aten.amax if ord > 0 else aten.amin)(sums, second, keepdim)
+
+
+def _singular_norm(A: Tensor, ord, dims: tuple[int, int], keepdim: bool) -> Tensor:
+    """Return a norm that the singular values give; with ``keepdim`` ``dims`` come back."""
+    values = aten.linalg_svdvals(A)
     result = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
-    if keepdim:
-        for d in sorted((rows, columns)):
-            result = result.unsqueeze(d)
+    for d in sorted(dims) if keepdim else ():
+        result = result.unsqueeze(d)
     return result
 
 
@@ -347,6 +365,8 @@ def norm(A: Tensor, ord=None, dim=None, keepdim: bool = False, *, dtype=None) ->
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Return the dot products along ``dim``, the first factor conjugated."""
+    if x.ndim == y.ndim == 1:
+        return aten.vdot(x, y)
     return aten.sum(aten.mul(aten.conj(x) if x.dtype.is_complex else x, y), dim)
 
 

@@ -265,4 +265,8 @@ def slice_scatter(
 @public(method=False, out=True)
 def isin(elements, test_elements, *, assume_unique: bool = False, invert: bool = False) -> Tensor:
     """Return which elements occur among ``test_elements``; one of both may be a number."""
+    if isinstance(elements, Tensor):
+        elements = elements.unsqueeze(-1)
+    if isinstance(test_elements, Tensor):
+        test_elements = test_elements.reshape(-1)
     return aten.isin(elements, test_elements, invert)

@@ -79,6 +79,15 @@ def chain_matmul(*matrices) -> Tensor:
     return aten.einsum(f"{terms}->{labels[0]}{labels[-1]}", matrices)
 
 
+@public(out=True)
+def kron(input: Tensor, other: Tensor) -> Tensor:
+    """Return the Kronecker product: ``other``, multiplied by each element of ``input``."""
+    sizes = [(1,) * (max(input.ndim, other.ndim) - t.ndim) + tuple(t.shape) for t in (input, other)]
+    rows = input.reshape([n for size in sizes[0] for n in (size, 1)])
+    blocks = other.reshape([n for size in sizes[1] for n in (1, size)])
+    return aten.kron(rows, blocks, tuple(a * b for a, b in zip(*sizes, strict=True)))
+
+
 # ---- einsum ----
 
 

@@ -6,6 +6,7 @@ from facade import aten, dtypes
 from facade.binding import public
 from facade.errors import bad_argument
 from facade.tensor import Tensor
+from facade.underived import refuse_backward
 
 _Number = int | float | complex | np.number | np.bool_
 _Operand = Tensor | int | float | complex | np.generic | np.ndarray
@@ -102,6 +103,22 @@ def _invert(self: Tensor) -> Tensor:
 def polygamma(n: int, input: Tensor) -> Tensor:
     """Return the ``n``-th derivative of ``digamma``."""
     return aten.polygamma(input, n)
+
+
+def _offer_igamma(name: str, doc: str) -> None:
+    call = getattr(aten, name)
+
+    def function(input: Tensor, other: Tensor) -> Tensor:
+        result = call(input, other)
+        return refuse_backward(result, f"{name}: input") if input.requires_grad else result
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{doc}; it has no derivative by ``input``."
+    public(function, inplace=True, out=True)
+
+
+_offer_igamma("igamma", "Return the regularized lower incomplete gamma function")
+_offer_igamma("igammac", "Return the regularized upper incomplete gamma function")
 
 
 # ---- selection and comparison ----

@@ -4,6 +4,7 @@ from facade import aten, dtypes, return_types
 from facade.binding import public
 from facade.errors import bad_argument
 from facade.functions.creation import size_of
+from facade.functions.decompositions import matrix_norm
 from facade.tensor import Tensor
 
 # ---- extremes ----
@@ -112,10 +113,10 @@ def norm(input: Tensor, p="fro", dim=None, keepdim: bool = False, dtype=None) ->
     """Return the ``p``-norm of the elements over ``dim`` (all of them if None).
 
     Args:
-        p: A number, inf, or "fro", which is 2.
+        p: A number, inf, "fro", which is 2, or "nuc", the sum of a matrix's singular values.
     """
     if isinstance(p, str) and p != "fro":
-        raise RuntimeError(f"linalg.matrix_norm: Order {p} not supported.")
+        return matrix_norm(input, p, (-2, -1) if dim is None else dim, keepdim, dtype=dtype)
     order = 2.0 if p is None or p == "fro" else float(p)
     return aten.linalg_vector_norm(input, order, dim, keepdim, dtype)
 
@@ -135,6 +136,8 @@ def sum_to_size(input: Tensor, *size) -> Tensor:
         raise RuntimeError(f"size {{{list(target)}}} is not expandable to size {{{list(shape)}}}.")
     kept = (d for d, t in enumerate(target, extra) if t == 1 and shape[d] != 1)
     dims = (*range(extra), *kept)
+    if not shape:
+        return input.sum()
     return aten.sum(input, dims, True).reshape(target) if dims else input
 
 

@@ -2,6 +2,7 @@
 
 from facade import aten, dtypes
 from facade.binding import public
+from facade.functions.creation import zeros_like
 from facade.tensor import Tensor
 
 
@@ -14,6 +15,8 @@ def diff(input: Tensor, n: int = 1, dim: int = -1, prepend=None, append=None) ->
         raise RuntimeError(f"order must be non-negative but got {n}")
     parts = tuple(p for p in (prepend, input, append) if p is not None)
     result = aten.cat(parts, dim) if len(parts) > 1 else input
+    if not n:
+        return zeros_like(input).copy_(input)
     for _ in range(n):
         size = result.shape[dim]
         if not size:
@@ -95,4 +98,4 @@ def corrcoef(input: Tensor) -> Tensor:
     if not found.ndim:
         return found / found
     deviation = found.diagonal().sqrt()
-    return found / deviation.unsqueeze(1) / deviation.unsqueeze(0)
+    return (found / deviation.unsqueeze(1) / deviation.unsqueeze(0)).clamp(-1, 1)

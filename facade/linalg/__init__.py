@@ -29,6 +29,13 @@ from facade.functions.decompositions import svd as svd
 from facade.functions.decompositions import svdvals as svdvals
 from facade.functions.decompositions import vecdot as vecdot
 from facade.functions.decompositions import vector_norm as vector_norm
+from facade.functions.factors import householder_product as householder_product
+from facade.functions.factors import lu_factor as lu_factor
+from facade.functions.factors import lu_factor_ex as lu_factor_ex
+from facade.functions.factors import lu_solve as lu_solve
+from facade.functions.factors import tensorinv as tensorinv
+from facade.functions.factors import tensorsolve as tensorsolve
+from facade.functions.factors import vander as vander
 from facade.functions.linear_algebra import chain_matmul as multi_dot
 from facade.tensor import Tensor
 

@@ -51,8 +51,13 @@ def isclose(
 
 @op(promotes=Promote.SAME, differentiable=False, public="")
 def isin(elements: Array, test_elements: Array, invert: bool):
-    """Return whether each element is one of ``test_elements``."""
-    return jnp.isin(elements, test_elements, invert=invert)
+    """Return whether each element is one of ``test_elements``.
+
+    Args:
+        elements: A number, or with a last dimension of size 1, so that both broadcast.
+        test_elements: A number or a vector.
+    """
+    return jnp.isin(elements[..., 0] if elements.ndim else elements, test_elements, invert=invert)
 
 
 # ---- tests of one number ----

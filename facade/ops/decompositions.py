@@ -56,6 +56,8 @@ def check_matrices(name: str, input, square: bool = True) -> None:
 
 def _zero_pivot(a) -> jax.Array:
     """Return the number, from 1, of the first zero pivot of each matrix, 0 if there is none."""
+    if not a.shape[-1]:
+        return jnp.zeros(a.shape[:-2], jnp.int32)
     pivots = jnp.diagonal(lax.linalg.lu(lax.stop_gradient(a))[0], axis1=-2, axis2=-1)
     zero = pivots == 0
     first = jnp.argmax(zero, -1).astype(jnp.int32) + 1
@@ -114,7 +116,7 @@ def linalg_solve_ex(input: Raw, other: Raw, left: bool) -> tuple:
 @op(public="", check=_check_matrices("det"))
 def linalg_det(input: Raw) -> jax.Array:
     """Return the determinants."""
-    return jnp.linalg.det(input)
+    return jnp.linalg.det(input) if input.size else jnp.ones(input.shape[:-2], input.dtype)
 
 
 @op(public="", check=_check_matrices("slogdet"))
@@ -125,9 +127,52 @@ def linalg_slogdet(input: Raw) -> tuple:
 
 
 @op(public="", check=_check_matrices("pinv", square=False))
-def linalg_pinv(input: Raw, rtol: float | None, hermitian: bool) -> jax.Array:
-    """Return the Moore-Penrose inverses."""
-    return jnp.linalg.pinv(input, rtol=rtol, hermitian=hermitian)
+def linalg_pinv(input: Raw, atol: float | None, rtol: float | None, hermitian: bool) -> jax.Array:
+    """Return the Moore-Penrose inverses; smaller singular values than a tolerance count as 0."""
+    if hermitian:
+        input = _symmetric(input, False)
+    if atol is None or not input.size:
+        return jnp.linalg.pinv(input, rtol=rtol, hermitian=hermitian)
+    largest = jnp.linalg.norm(lax.stop_gradient(input), 2, (-2, -1))
+    relative = jnp.maximum(atol / largest, rtol or 0.0).astype(largest.dtype)
+    return jnp.linalg.pinv(input, rtol=relative, hermitian=hermitian)
+
+
+def _check_lstsq(input, other, rcond, residuals) -> None:
+    if input.ndim < 2:
+        raise RuntimeError("torch.linalg.lstsq: input must have at least 2 dimensions.")
+    if other.ndim < 1:
+        raise RuntimeError("torch.linalg.lstsq: other must have at least 1 dimension.")
+    vector = _is_vector(input, other)
+    if input.shape[-2] != other.shape[-1 if vector else -2]:
+        raise RuntimeError(
+            f"torch.linalg.lstsq: input.size(-2) should match other.size({-1 if vector else -2})"
+        )
+    if input.dtype is not other.dtype:
+        raise RuntimeError(
+            "torch.linalg.lstsq: Expected input and other to have the same dtype, but got input's "
+            f"dtype {SCALAR_NAMES[input.dtype]} and other's dtype {SCALAR_NAMES[other.dtype]}"
+        )
+
+
+def _lstsq_strides(operands, **_):
+    a, b = operands
+    if _is_vector(a, b):
+        return [None, None]
+    batch = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    rows = max(a.shape[-2:])  # LAPACK's buffer, of which the solution is the first part
+    return [column_strides((*batch, rows, b.shape[-1])), None]
+
+
+@op(public="", check=_check_lstsq, strides=_lstsq_strides)
+def linalg_lstsq(input: Raw, other: Raw, rcond: float | None, residuals: bool) -> tuple:
+    """Return the X that brings ``input @ X`` closest to ``other``, and what is left, squared."""
+    b = other[..., None] if _is_vector(input, other) else other
+    solution = product(jnp.linalg.pinv(input, rtol=rcond), b)
+    left = jnp.zeros(0, input.real.dtype)
+    if residuals and input.shape[-2] > input.shape[-1]:
+        left = (jnp.abs(b - product(input, solution)) ** 2).sum(-2)
+    return (solution[..., 0] if b is not other else solution), left
 
 
 def _check_triangular(input, other, upper, left, unitriangular) -> None:
@@ -185,12 +230,19 @@ def _cholesky(input, upper: bool):
     strides=lambda operands, upper: [column_strides(operands[0].shape), None])  # fmt: skip
 def linalg_cholesky_ex(input: Raw, upper: bool) -> tuple:
     """Return the factors, and for each the order of a minor that is not positive (0: none)."""
+    if not input.size:
+        return input, jnp.zeros(input.shape[:-2], jnp.int32)
     factor = _cholesky(_symmetric(input, upper), upper)
     fixed = lax.stop_gradient(input)
     failed = jnp.isnan(lax.stop_gradient(factor).real).any()
     none = jnp.zeros(input.shape[:-2], jnp.int32)
     info = lax.cond(failed, _failing_minor, lambda a: none, fixed.mT.conj() if upper else fixed)
     return factor, info
+
+
+op(linalg_cholesky_ex, name="cholesky", public="", check=_check_matrices("cholesky"),
+    grad_name="CholeskyBackward0",
+    strides=lambda operands, upper: [column_strides(operands[0].shape), None])  # fmt: skip
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(1,))

@@ -461,11 +461,11 @@ def tensordot(input: Raw, other: Raw, dims_self: tuple, dims_other: tuple) -> ja
     return jnp.tensordot(input, other, axes=(dims_self, dims_other), precision=precision)
 
 
-@op(out=True, promotes=Promote.SAME, grad_name="UnsafeViewBackward0", strides=lambda operands: None,
-    check=lambda input, other: None)  # fmt: skip
-def kron(input: Array, other: Array) -> jax.Array:
-    """Return the Kronecker product."""
-    return jnp.kron(input, other)
+@op(public="", promotes=Promote.SAME, grad_name="UnsafeViewBackward0",
+    strides=lambda operands, shape: None)  # fmt: skip
+def kron(input: Array, other: Array, shape: tuple[int, ...]) -> jax.Array:
+    """Return the products of elements that broadcast, in the shape of the Kronecker product."""
+    return (input * other).reshape(shape)
 
 
 def _check_trace(input) -> None:

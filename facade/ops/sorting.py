@@ -251,6 +251,8 @@ def searchsorted(
     def find(row, values):
         return jnp.searchsorted(row, values, side=side).astype(out_dtype.numpy)
 
+    if not (rows.size and input.size):
+        return jnp.zeros(input.shape, out_dtype.numpy)
     if rows.ndim == 1:
         return find(rows, input)
     flat = jax.vmap(find)(rows.reshape(-1, rows.shape[-1]), input.reshape(-1, input.shape[-1]))

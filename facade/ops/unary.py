@@ -227,15 +227,15 @@ def _check_round(input, decimals) -> None:
 
 
 def _round_name(decimals):
-    return "RoundBackward1" if decimals else "RoundBackward0"
+    return "RoundBackward0" if decimals is None else "RoundBackward1"
 
 
 @op(promotes=Promote.SAME, inplace=True, out=True, check=_check_round, grad_name=_round_name)
-def round(input: Array, *, decimals: int = 0):
+def round(input: Array, *, decimals: int | None = None):
     """Return the nearest number of so many decimals, halves going to the even one."""
     if jnp.issubdtype(input.dtype, jnp.integer):
         return input
-    return jnp.round(input, decimals)
+    return jnp.round(input, decimals or 0)
 
 
 @op(promotes=Promote.SAME, inplace=True, out=True)

@@ -1,0 +1,81 @@
+"""torch.special: values, gradients, names of nodes, errors."""
+
+import pytest
+from expressions import check, groups
+
+FUNCTIONS = """
+    torch.special.entr(m)
+    torch.special.entr(m.abs())
+    torch.special.erfcx(m * 3)
+    torch.special.erfcx(m.double() * 20)
+    torch.special.i0(m)
+    torch.special.i0e(m * 3)
+    torch.special.i1(m * 3)
+    torch.special.i1e(m * 3)
+    torch.special.log_ndtr(m * 4)
+    torch.special.ndtr(m)
+    torch.special.ndtri(m.sigmoid())
+    torch.special.xlog1py(m, m.abs())
+    torch.special.xlog1py(2, m.abs())
+    torch.special.xlog1py(m.abs(), 3)
+    torch.special.zeta(2, m.abs() + 1)
+    torch.special.zeta(torch.tensor([2.0, 3.0]), torch.tensor([1.5, 2.5]))
+    torch.special.gammainc(torch.tensor([0.5, 2.0]), w.abs()[0, :2])
+    torch.special.gammaincc(torch.tensor([0.5, 2.0]), w.abs()[0, :2])
+    torch.igamma(torch.tensor([0.5, 2.0]), torch.tensor([0.5, 2.0]))
+    t = torch.tensor([0.5, 2.0]); t.igamma_(torch.tensor([1.0, 2.0])); t
+    torch.tensor([0.5, 2.0]).igammac(torch.tensor([0.5, 2.0]))
+    torch.special.digamma(m.abs())
+    torch.special.psi(m.abs())
+    torch.special.gammaln(m.abs())
+    torch.special.expit(m)
+    torch.special.multigammaln(m.abs() + 2, 2)
+    torch.special.polygamma(1, m.abs())
+    torch.special.logsumexp(m, 0)
+    torch.special.softmax(m, 1)
+    torch.special.log_softmax(m, 1, dtype=torch.float64)
+    torch.special.round(m, decimals=1)
+    torch.special.exp2(m)
+    torch.special.erfinv(m.tanh())
+    torch.special.spherical_bessel_j0(torch.tensor([0.0, 1.0, -3.0, inf, nan]))
+    torch.special.modified_bessel_i0(m)
+    torch.special.modified_bessel_i1(m)
+    torch.special.erfcx(torch.tensor([0.0, -30.0, 1e30, inf, -inf, nan]))
+    torch.special.entr(torch.tensor([0.0, -1.0, inf, nan]))
+    torch.special.entr(torch.tensor([True, False]))
+    torch.special.i1(torch.tensor([1, 2]))
+    o = torch.zeros(2); torch.special.entr(torch.ones(2), out=o) is o
+"""
+CHEBYSHEV = ("chebyshev_polynomial", "shifted_chebyshev_polynomial")
+POLYNOMIALS = "\n".join(
+    f"torch.special.{name}({arguments})"
+    for name in (
+        *(f"{kind}_{letter}" for kind in CHEBYSHEV for letter in "tuvw"),
+        "hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l",
+        "legendre_polynomial_p",
+    )
+    for arguments in (
+        "torch.tensor([0.3, -0.7, 1.5]).double(), torch.tensor([[-1], [0], [1], [2], [5]])",
+        "torch.tensor([2, 3]), 3", "m, 2.7",
+    )
+)  # fmt: skip
+ERRORS = """
+    torch.special.i1(c)
+    torch.special.entr(c)
+    torch.special.xlog1py(c, c)
+    torch.special.chebyshev_polynomial_t(c, 2)
+    torch.special.entr("a")
+    torch.igamma(torch.tensor([1]), torch.tensor([1]))
+    torch.igamma(m, 2)
+    torch.igamma(m.abs(), m.abs())
+    torch.special.zeta(m, m)
+    m.floor_divide(m)
+    m // 2
+    torch.heaviside(m, m)
+    t = m * 1; t.floor_divide_(2)
+"""
+
+
+@pytest.mark.parametrize("group", [*groups(FUNCTIONS), *groups(POLYNOMIALS, 40), *groups(ERRORS)])
+def test_special(group):
+    check([line.replace("inf", "float('inf')").replace("nan", "float('nan')") for line in group])
