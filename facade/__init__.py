@@ -1,5 +1,8 @@
 """facade: PyTorch's way of writing code on JAX's way of running it."""
 
+import math as _math
+
+from facade import accelerator as accelerator
 from facade import autograd as autograd
 from facade import cuda as cuda
 from facade import dtypes as _dtypes
@@ -22,6 +25,7 @@ from facade.devices import device as device
 from facade.dtypes import dtype as dtype
 from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
+from facade.functions.legacy import TYPES as _TYPES
 from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last
 from facade.layouts import channels_last_3d as channels_last_3d
@@ -32,6 +36,7 @@ from facade.layouts import preserve_format as preserve_format
 from facade.layouts import sparse_coo as sparse_coo
 from facade.layouts import sparse_csr as sparse_csr
 from facade.layouts import strided as strided
+from facade.printing import set_printoptions as set_printoptions
 from facade.random import Generator as Generator
 from facade.random import default_generator as default_generator
 from facade.random import get_rng_state as get_rng_state
@@ -41,9 +46,34 @@ from facade.random import seed as seed
 from facade.random import set_rng_state as set_rng_state
 from facade.serialization import load as load
 from facade.serialization import save as save
+from facade.settings import (
+    are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled,
+)
+from facade.settings import get_deterministic_debug_mode as get_deterministic_debug_mode
+from facade.settings import get_num_interop_threads as get_num_interop_threads
+from facade.settings import get_num_threads as get_num_threads
+from facade.settings import (
+    is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled,
+)
+from facade.settings import is_warn_always_enabled as is_warn_always_enabled
+from facade.settings import set_deterministic_debug_mode as set_deterministic_debug_mode
+from facade.settings import set_flush_denormal as set_flush_denormal
+from facade.settings import set_num_interop_threads as set_num_interop_threads
+from facade.settings import set_num_threads as set_num_threads
+from facade.settings import set_warn_always as set_warn_always
+from facade.settings import use_deterministic_algorithms as use_deterministic_algorithms
 from facade.size import Size as Size
 from facade.tensor import Tensor as Tensor
 from facade.typename import typename as typename
 
-globals().update(_functions.FUNCTIONS)
+__version__ = "2.13.0"  # of the PyTorch whose interface this is
+e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
+
+
+def _assert(condition, message: str) -> None:
+    """Assert a condition."""
+    assert condition, message
+
+
+globals().update(_functions.FUNCTIONS | _TYPES)
 globals().update({d.name: d for d in _dtypes.ALL} | _dtypes.ALIASES)

@@ -91,6 +91,24 @@ def bind_ops() -> None:
             _bind_operator(spec, call)
 
 
+# In-place methods that PyTorch offers as functions too
+_ALSO_FUNCTIONS = """
+    abs acos acosh addmv arccos arccosh arcsin arcsinh arctan arctanh asin asinh atan atanh ceil
+    celu clamp clamp_max clamp_min clip conj_physical cos cosh deg2rad detach erf erfc exp exp2
+    expm1 fix floor frac gcd i0 index_put lcm ldexp log log10 log1p log2 logit nan_to_num neg
+    negative rad2deg reciprocal relu resize_as round rrelu rsqrt selu sigmoid sin sinc sinh sqrt
+    square tan tanh threshold trunc xlogy
+"""
+
+
+def bind_in_place_functions() -> None:
+    """Offer in-place methods as functions of :mod:`facade`, once all are bound."""
+    for word in _ALSO_FUNCTIONS.split():
+        method = getattr(Tensor, f"{word}_", None)
+        if method is not None:
+            FUNCTIONS.setdefault(f"{word}_", method)
+
+
 def _claim(names: Mapping, name: str) -> None:
     if name in names:
         raise ValueError(f"{name} is bound twice")

@@ -11,6 +11,7 @@ ROOT = Path(__file__).parent.parent / "facade"
 LEVELS = [
     [
         *("errors", "dtypes", "devices", "size", "layouts", "deferred", "typename", "avals"),
+        *("settings", "accelerator"),
         *("hooks", "printing", "return_types", "mersenne"),
     ],
     ["ops"],

@@ -5,6 +5,7 @@ from facade.binding import public
 from facade.devices import CPU, META, device, resolve
 from facade.errors import bad_argument
 from facade.graph import PythonNode
+from facade.layouts import preserve_format
 from facade.ops.registry import OPS
 from facade.overlap import refuse_overlap
 from facade.recording import record_on, wrap
@@ -20,17 +21,19 @@ def to(self: Tensor, *args, **kwargs) -> Tensor:
     Called as ``to(dtype)``, ``to(device, dtype)`` or ``to(other)``; ``non_blocking``, ``copy`` and
     ``memory_format`` may follow.
     """
-    wanted_device, wanted_dtype, copy = parse_to(*args, **kwargs)
+    wanted_device, wanted_dtype, copy, layout = parse_to(*args, **kwargs)
     result = self
     if wanted_device is not None and wanted_device is not self.device:
         result = _to_device(result, wanted_device)
     if wanted_dtype is not None and wanted_dtype is not self.dtype:
         result = aten._to_copy(result, wanted_dtype)
+    if layout not in (None, preserve_format):
+        result = result.contiguous(memory_format=layout)
     return result.clone() if copy and result is self else result
 
 
 def parse_to(*args, **kwargs):
-    """Return ``(device, dtype, copy)`` of the arguments of ``to``, None where not given.
+    """Return ``(device, dtype, copy, memory_format)`` of ``to``'s arguments, None where not given.
 
     Raises:
         TypeError: the arguments are none that ``to`` takes.
@@ -54,7 +57,7 @@ def parse_to(*args, **kwargs):
         copy = rest.pop(0)
     copy = kwargs.pop("copy", copy)
     kwargs.pop("non_blocking", None)
-    kwargs.pop("memory_format", None)
+    layout = kwargs.pop("memory_format", None)
     if rest or kwargs or (kind is not None and not isinstance(kind, dtypes.dtype)):
         raise TypeError(
             "to() received an invalid combination of arguments - got "
@@ -62,7 +65,7 @@ def parse_to(*args, **kwargs):
             f"{', '.join(f'{k}={type(v).__name__}' for k, v in kwargs.items())}), but expected "
             "one of: to(device, dtype), to(dtype), to(other)"
         )
-    return (None if where is None else resolve(where)), kind, copy
+    return (None if where is None else resolve(where)), kind, copy, layout
 
 
 class ToCopyBackward0(PythonNode):
@@ -91,13 +94,13 @@ def _to_device(t: Tensor, where: device) -> Tensor:
 @public(module=False)
 def cpu(self: Tensor, memory_format=None) -> Tensor:
     """Return this tensor on the CPU."""
-    return to(self, CPU)
+    return to(self, CPU, memory_format=memory_format)
 
 
 @public(module=False)
 def cuda(self: Tensor, device=None, non_blocking: bool = False, memory_format=None) -> Tensor:
     """Return this tensor on a GPU."""
-    return to(self, "cuda" if device is None else device)
+    return to(self, "cuda" if device is None else device, memory_format=memory_format)
 
 
 @public
@@ -133,7 +136,10 @@ def dtype_of_type(kind) -> dtypes.dtype:
 
 def _cast(name: str, d: dtypes.dtype) -> None:
     def method(self: Tensor, memory_format=None) -> Tensor:
-        return self if self._aval.dtype is d else aten._to_copy(self, d)
+        result = self if self._aval.dtype is d else aten._to_copy(self, d)
+        if memory_format in (None, preserve_format):
+            return result
+        return result.contiguous(memory_format=memory_format)
 
     method.__name__ = name
     method.__doc__ = f"Return this tensor as {d!r}."

@@ -165,6 +165,53 @@ def scalar_tensor(s, *, dtype, device) -> Tensor:
     return _full(device, (), value, dtype or dtypes.get_default_dtype())
 
 
+@public(method=False)
+@creation
+def empty_strided(size, stride, *, dtype, device) -> Tensor:
+    """Return a tensor laid out in memory by ``stride``; its values are of no interest."""
+    shape = size_of("empty_strided", (), size)
+    if len(shape) != len(stride):
+        raise RuntimeError(
+            f"mismatch in length of strides and shape: {len(stride)} != {len(shape)}"
+        )
+    static = (shape, tuple(stride), dtype or dtypes.get_default_dtype())
+    return record_on(place(device), OPS["empty_strided"], (), static)
+
+
+@public(method=False)
+@creation
+def empty_permuted(size, physical_layout, *, dtype, device) -> Tensor:
+    """Return a tensor whose dimensions lie in memory in this order, the slowest first."""
+    stride, step = [0] * len(size), 1
+    for d in reversed(physical_layout):
+        stride[d] = step
+        step *= max(size[d], 1)
+    return empty_strided(size, stride, dtype=dtype, device=device)
+
+
+@public(method=False, out=True)
+@creation
+def range(start=0, end=None, step=1, *, dtype, device) -> Tensor:
+    """Return the numbers from ``start`` up to ``end``, which is included (deprecated)."""
+    start, end = (0, start) if end is None else (start, end)
+    if step == 0:
+        raise RuntimeError("step must be nonzero")
+    if (end - start) * step < 0:
+        raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    count = math.floor((end - start) / step) + 1
+    dtype = dtype or dtypes.get_default_dtype()
+    return record_on(place(device), OPS["arange"], (start, step), (count, dtype))
+
+
+@public(method=False)
+def frombuffer(
+    buffer, *, dtype: dtypes.dtype, count: int = -1, offset: int = 0, requires_grad: bool = False
+) -> Tensor:
+    """Return a copy of the numbers in an object that speaks the buffer protocol."""
+    array = np.frombuffer(buffer, dtype.numpy, count, offset)
+    return Tensor._from_array(array.copy()).requires_grad_(requires_grad)
+
+
 # ---- like another tensor ----
 
 
@@ -232,6 +279,13 @@ def new_ones(self: Tensor, *args, size=None, dtype, device) -> Tensor:
 def new_empty(self: Tensor, *args, size=None, dtype, device) -> Tensor:
     """Return a tensor of this size, with this tensor's dtype and device."""
     return zeros(size_of("new_empty", args, size), **_of_kind(self, dtype, device))
+
+
+@public(module=False)
+@creation
+def new_empty_strided(self: Tensor, size, stride, *, dtype, device) -> Tensor:
+    """Return a tensor laid out by ``stride``, with this tensor's dtype and device."""
+    return empty_strided(size, stride, **_of_kind(self, dtype, device))
 
 
 @public(module=False)

@@ -150,7 +150,7 @@ def pinv(A: Tensor, rcond=None, hermitian: bool = False, *, atol=None, rtol=None
 
 
 def _tolerance(given) -> float | None:
-    return given.item() if isinstance(given, Tensor) and given.numel() == 1 else given
+    return given.item() if isinstance(given, Tensor) else given
 
 
 @public

@@ -5,6 +5,7 @@ import numpy as np
 from facade import aten, dtypes
 from facade.binding import public
 from facade.errors import bad_argument
+from facade.return_types import named_tuple
 from facade.tensor import Tensor
 from facade.underived import refuse_backward
 
@@ -119,6 +120,15 @@ def _offer_igamma(name: str, doc: str) -> None:
 
 _offer_igamma("igamma", "Return the regularized lower incomplete gamma function")
 _offer_igamma("igammac", "Return the regularized upper incomplete gamma function")
+
+
+_Frexp = named_tuple("frexp", ("mantissa", "exponent"))
+
+
+@public(out=True)
+def frexp(input: Tensor):
+    """Return mantissas, between 1/2 and 1, and exponents: ``mantissa * 2**exponent == input``."""
+    return _Frexp(*aten.frexp(input))
 
 
 # ---- selection and comparison ----

@@ -1,7 +1,11 @@
 """Differences, integrals and covariances, composed of other functions."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from facade import aten, dtypes
 from facade.binding import public
+from facade.errors import wrap_dim
 from facade.functions.creation import zeros_like
 from facade.tensor import Tensor
 
@@ -99,3 +103,82 @@ def corrcoef(input: Tensor) -> Tensor:
         return found / found
     deviation = found.diagonal().sqrt()
     return (found / deviation.unsqueeze(1) / deviation.unsqueeze(0)).clamp(-1, 1)
+
+
+# ---- gradients of sampled functions ----
+
+
+@public(method=False)
+def gradient(
+    input: Tensor, *, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
+) -> tuple[Tensor, ...]:
+    """Return the derivatives of a sampled function along each dimension.
+
+    Args:
+        spacing: The distance of samples, one for each of ``dim``, or their places as vectors.
+        dim: By default all.
+        edge_order: 1 or 2, of the estimate at the ends.
+    Raises:
+        RuntimeError: the arguments don't fit each other, or there are too few samples.
+    """
+    if edge_order not in (1, 2):
+        raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
+    given = range(input.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
+    dims = [wrap_dim(d, input.ndim) for d in given]
+    if any(input.shape[d] < edge_order + 1 for d in dims):
+        raise RuntimeError(
+            "torch.gradient expected each dimension size to be at least edge_order+1"
+        )
+    steps = list(spacing) if isinstance(spacing, tuple | list) else [spacing] * len(dims)
+    if len(steps) != len(dims):
+        raise RuntimeError(
+            f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length "
+            f"equal to 'self.dim() = {input.ndim}', but got a list of length {len(steps)}"
+        )
+    return tuple(_slopes(input, d, step, edge_order) for d, step in zip(dims, steps, strict=True))
+
+
+def _slopes(x: Tensor, dim: int, step, edge_order: int) -> Tensor:
+    """Return the derivative along one dimension, samples ``step`` apart or at those places."""
+    size = x.shape[dim]
+
+    def at(start: int, count: int) -> Tensor:
+        return x.narrow(dim, start, count)
+
+    if isinstance(step, Tensor):
+        shape = [-1 if d == dim else 1 for d in range(x.ndim)]
+        widths = diff(step).reshape(shape)
+
+        def width(start: int, count: int = 1):
+            return widths.narrow(dim, start, count)
+    else:
+
+        def width(start: int, count: int = 1):
+            return step
+
+    inner = size - 2
+    slopes = _parabola(
+        at(0, inner), at(1, inner), at(2, inner), width(0, inner), width(1, inner), 1
+    )
+    if edge_order == 1:
+        first = (at(1, 1) - at(0, 1)) / width(0)
+        last = (at(size - 1, 1) - at(size - 2, 1)) / width(size - 2)
+    else:
+        first = _parabola(at(0, 1), at(1, 1), at(2, 1), width(0), width(1), 0)
+        ends = (at(size - 3, 1), at(size - 2, 1), at(size - 1, 1))
+        last = _parabola(*ends, width(size - 3), width(size - 2), 2)
+    return aten.cat((first, slopes, last), dim)
+
+
+def _parabola(a: Tensor, b: Tensor, c: Tensor, left, right, place: int) -> Tensor:
+    """Return the slope, at one of its three points, of the parabola through ``a``, ``b``, ``c``.
+
+    Args:
+        left, right: The distances between the points.
+        place: Which point.
+    """
+    before, after = (b - a) / left, (c - b) / right
+    if place == 1:
+        return (before * right + after * left) / (left + right)
+    bend = (after - before) / (left + right)
+    return before - bend * left if place == 0 else after + bend * right

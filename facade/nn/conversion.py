@@ -9,6 +9,7 @@ from facade.devices import device
 from facade.dtypes import dtype
 from facade.functions.conversion import parse_to
 from facade.functions.creation import empty_like
+from facade.layouts import memory_format
 from facade.tensor import Tensor
 
 _COMPLEX_WARNING = (
@@ -57,13 +58,17 @@ class Convertible:
     def to(self, dtype: dtype, non_blocking: bool = ...) -> Self: ...
     @overload
     def to(self, tensor: Tensor, non_blocking: bool = ...) -> Self: ...
+    @overload
+    def to(self, *, memory_format: memory_format) -> Self: ...
     def to(self, *args, **kwargs):
         """Move parameters and buffers to a device, and floating ones to a dtype.
+
+        A memory format goes for those of 4 and 5 dimensions.
 
         Raises:
             TypeError: the dtype is neither floating point nor complex.
         """
-        device, dtype, _ = parse_to(*args, **kwargs)
+        device, dtype, _, layout = parse_to(*args, **kwargs)
         if dtype is not None:
             if not (dtype.is_floating_point or dtype.is_complex):
                 raise TypeError(
@@ -75,8 +80,9 @@ class Convertible:
 
         def convert(t: Tensor) -> Tensor:
             to_dtype = dtype if t.is_floating_point() or t.is_complex() else None
+            own_layout = layout if t.ndim in (4, 5) else None
             try:
-                return t.to(device=device, dtype=to_dtype)
+                return t.to(device=device, dtype=to_dtype, memory_format=own_layout)
             except NotImplementedError as error:
                 if str(error) != "Cannot copy out of meta tensor; no data!":
                     raise

@@ -88,3 +88,9 @@ def logspace(start: Scalar, end: Scalar, base: Scalar, steps: int, dtype: dtype)
 def eye(n: int, m: int, dtype: dtype):
     """Return ones on the diagonal, zeros elsewhere."""
     return jnp.eye(n, m, dtype=dtype.numpy)
+
+
+@op(public="", differentiable=False, strides=lambda operands, stride, **_: stride)
+def empty_strided(size: tuple[int, ...], stride: tuple[int, ...], dtype: dtype):
+    """Return zeros laid out in memory by ``stride``."""
+    return jnp.zeros(size, dtype.numpy)

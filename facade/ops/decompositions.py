@@ -130,12 +130,13 @@ def linalg_slogdet(input: Raw) -> tuple:
 def linalg_pinv(input: Raw, atol: float | None, rtol: float | None, hermitian: bool) -> jax.Array:
     """Return the Moore-Penrose inverses; smaller singular values than a tolerance count as 0."""
     if hermitian:
-        input = _symmetric(input, False)
+        # one triangle tells the value, but the gradient is that of the whole matrix
+        input = input + lax.stop_gradient(_symmetric(input, False) - input)
     if atol is None or not input.size:
-        return jnp.linalg.pinv(input, rtol=rtol, hermitian=hermitian)
+        return jnp.linalg.pinv(input, rtol=rtol)
     largest = jnp.linalg.norm(lax.stop_gradient(input), 2, (-2, -1))
     relative = jnp.maximum(atol / largest, rtol or 0.0).astype(largest.dtype)
-    return jnp.linalg.pinv(input, rtol=relative, hermitian=hermitian)
+    return jnp.linalg.pinv(input, rtol=relative)
 
 
 def _check_lstsq(input, other, rcond, residuals) -> None:

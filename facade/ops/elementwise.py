@@ -406,3 +406,20 @@ def gcd(input: Array, other: Array):
 def lcm(input: Array, other: Array):
     """Return the least common multiple."""
     return jnp.lcm(input, other)
+
+
+def _check_frexp(input) -> None:
+    if not input.dtype.is_floating_point:
+        raise RuntimeError("torch.frexp() only supports floating-point dtypes")
+
+
+@op(public="", promotes=Promote.SAME, check=_check_frexp)
+def frexp(input: Array) -> tuple:
+    """Return the mantissas, between 1/2 and 1, and the exponents to base 2."""
+    still = jax.lax.stop_gradient(input)
+    mantissa, exponent = jnp.frexp(still)
+    finite = jnp.isfinite(still)
+    scale = jnp.ldexp(jnp.ones_like(still), jnp.where(finite, -exponent, 0))
+    # the value is exact; the derivative is the scale
+    mantissa = jnp.where(finite, mantissa + (input - still) * scale, input)
+    return mantissa, jnp.where(finite, exponent, 0).astype(jnp.int32)

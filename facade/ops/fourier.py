@@ -6,7 +6,7 @@ from jax import lax
 
 from facade.avals import contiguous_strides
 from facade.dtypes import SCALAR_NAMES
-from facade.ops.registry import Array, Promote, op
+from facade.ops.registry import Array, Promote, Raw, op
 
 NORMS = ("backward", "ortho", "forward")
 
@@ -100,3 +100,11 @@ def _fft_c2r(input: Array, dims: tuple[int, ...], sizes: tuple[int, ...], norm: 
     """Transform back what ``_fft_r2c`` with ``onesided`` gives; real numbers result."""
     result = _fft_c2c(input, dims[:-1], sizes[:-1], norm, False)
     return jnp.fft.irfft(result, sizes[-1], dims[-1], norm)
+
+
+@op(public="")
+def overlap_add(input: Raw, hop: int) -> jax.Array:
+    """Add up windows of a signal, ``(B, windows, size)``, each ``hop`` samples after the last."""
+    batch, count, size = input.shape
+    at = hop * lax.iota(jnp.int64, count)[:, None] + lax.iota(jnp.int64, size)
+    return jnp.zeros((batch, hop * (count - 1) + size), input.dtype).at[:, at].add(input)

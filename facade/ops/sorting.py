@@ -283,3 +283,29 @@ def histc(input: Array, bins: int, min: Scalar, max: Scalar):
     inside = (x >= low) & (x <= high)
     place = jnp.where(inside, jnp.clip(place, 0, bins - 1), bins)
     return jnp.zeros(bins, x.dtype).at[place].add(1, mode="drop")
+
+
+def _check_histogram(input, **_) -> None:
+    error = kernel("histogramdd")
+    refuse_dtype(input.dtype, {"bool": error, "integer": error, "complex": error})
+
+
+@op(public="", check=_check_histogram, differentiable=False)
+def histogram_edges(input: Raw, low: Scalar | None, high: Scalar | None, bins: int) -> jax.Array:
+    """Return the edges of equal bins between two bounds, by default the extremes of ``input``."""
+    low = input.min() if low is None else low.astype(input.dtype)
+    high = input.max() if high is None else high.astype(input.dtype)
+    low, high = jnp.where(low == high, low - 0.5, low), jnp.where(low == high, high + 0.5, high)
+    return jnp.linspace(low, high, bins + 1, dtype=input.dtype)
+
+
+@op(public="", check=_check_histogram, differentiable=False)
+def histogram(input: Raw, edges: Raw, weight: Raw | None, density: bool) -> jax.Array:
+    """Return how many elements lie between every two edges; the last edge belongs to its bin."""
+    values, bins = input.reshape(-1), edges.shape[0] - 1
+    place = jnp.searchsorted(edges, values, side="right") - 1
+    place = jnp.where(values == edges[-1], bins - 1, place)
+    place = jnp.where((place < 0) | (values > edges[-1]) | jnp.isnan(values), bins, place)
+    counts = jnp.ones_like(values) if weight is None else weight.reshape(-1)
+    found = jnp.zeros(bins, input.dtype).at[place].add(counts, mode="drop")
+    return found / (found.sum() * jnp.diff(edges)) if density else found

@@ -1,0 +1,122 @@
+"""Fourier transforms of a signal's overlapping windows, and back."""
+
+from facade import aten
+from facade.binding import public
+from facade.functions.creation import ones
+from facade.tensor import Tensor
+
+
+def _padded_window(
+    name: str, window: Tensor | None, n_fft: int, length: int, like: Tensor
+) -> Tensor:
+    """Return the window, by default of ones, in the middle of ``n_fft`` samples."""
+    if not 0 < length <= n_fft:
+        raise RuntimeError(f"{name}: expected 0 < win_length <= n_fft, but got win_length={length}")
+    if window is None:
+        window = ones(length, dtype=like.real.dtype, device=like.device)
+    elif window.ndim != 1 or window.shape[0] != length:
+        raise RuntimeError(
+            f"{name}: expected a 1D window tensor of size equal to win_length={length}, but got "
+            f"window with size {list(window.shape)}"
+        )
+    left = (n_fft - length) // 2
+    if length == n_fft:
+        return window
+    return aten.constant_pad_nd(window, (left, n_fft - length - left), 0)
+
+
+def _padded_signal(signal: Tensor, count: int, mode: str) -> Tensor:
+    if mode == "constant":
+        return aten.constant_pad_nd(signal, (count, count), 0)
+    return aten.pad_around(signal.unsqueeze(1), (count, count), mode).squeeze(1)
+
+
+@public
+def stft(
+    input: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None,
+    window: Tensor | None = None, center: bool = True, pad_mode: str = "reflect",
+    normalized: bool = False, onesided: bool | None = None, return_complex: bool | None = None,
+) -> Tensor:  # fmt: skip
+    """Transform overlapping windows of a signal.
+
+    Args:
+        input: ``(T,)`` or ``(B, T)``.
+        n_fft: Size of the transforms; ``hop_length`` (a quarter of it) samples lie between them.
+        window: ``win_length`` factors, by default ones.
+        center: Whether windows are centred on their times, the signal padded by ``pad_mode``.
+        normalized: Whether to divide by the root of ``n_fft``.
+        onesided: Whether to leave out what follows by symmetry; so by default for real signals.
+    Returns:
+        ``(B, frequencies, windows)``, complex; with ``return_complex=False`` the parts last.
+    Raises:
+        RuntimeError: the sizes don't fit.
+    """
+    complex_input = input.is_complex() or (window is not None and window.is_complex())
+    if return_complex is None and not complex_input:
+        raise RuntimeError(
+            "stft requires the return_complex parameter be given for real inputs, and will "
+            "further require that return_complex=True in a future PyTorch release."
+        )
+    hop = n_fft // 4 if hop_length is None else hop_length
+    signal = input if input.ndim == 2 else input.unsqueeze(0)
+    if center:
+        signal = _padded_signal(signal, n_fft // 2, pad_mode)
+    if not 0 < n_fft <= signal.shape[-1]:
+        raise RuntimeError(f"stft: expected 0 < n_fft <= {signal.shape[-1]}, but got n_fft={n_fft}")
+    if hop <= 0:
+        raise RuntimeError(f"stft: expected hop_length > 0, but got hop_length={hop}")
+    factors = _padded_window("stft", window, n_fft, win_length or n_fft, input)
+    frames = aten.mul(signal.unfold(-1, n_fft, hop), factors)
+    norm = "ortho" if normalized else "backward"
+    if complex_input:
+        found = aten._fft_c2c(frames, (2,), (n_fft,), norm, True)
+    else:
+        found = aten._fft_r2c(frames, (2,), (n_fft,), norm, onesided is not False)
+    found = found.transpose_(1, 2)
+    found = found if input.ndim == 2 else found.squeeze_(0)
+    return found if return_complex or complex_input else aten.view_as_real(found)
+
+
+@public
+def istft(
+    input: Tensor, n_fft: int, hop_length: int | None = None, win_length: int | None = None,
+    window: Tensor | None = None, center: bool = True, normalized: bool = False,
+    onesided: bool | None = None, length: int | None = None, return_complex: bool = False,
+) -> Tensor:  # fmt: skip
+    """Undo :func:`stft`: the signal whose windows' transforms come closest to ``input``.
+
+    Args:
+        input: ``(frequencies, windows)`` or with a batch in front, complex.
+        length: Samples of the result, by default all that the windows cover.
+    Raises:
+        RuntimeError: the input is not complex, or windows leave samples uncovered.
+    """
+    if not input.is_complex():
+        raise RuntimeError(
+            "istft requires a complex-valued input tensor matching the output from stft with "
+            "return_complex=True."
+        )
+    hop = n_fft // 4 if hop_length is None else hop_length
+    factors = _padded_window("istft", window, n_fft, win_length or n_fft, input)
+    frames = (input if input.ndim == 3 else input.unsqueeze(0)).transpose(1, 2)
+    half = frames.shape[-1] != n_fft if onesided is None else onesided
+    norm = "ortho" if normalized else "backward"
+    if return_complex or not half:
+        samples = aten._fft_c2c(frames, (2,), (n_fft,), norm, False)
+        samples = samples if return_complex else samples.real
+    else:
+        samples = aten._fft_c2r(frames, (2,), (n_fft,), norm)
+    signal = aten.overlap_add(aten.mul(samples, factors), hop)
+    count = frames.shape[1]
+    weight = aten.overlap_add(aten.mul(factors, factors).expand(1, count, n_fft), hop)
+    start = n_fft // 2 if center else 0
+    whole = signal.shape[-1]
+    end = start + length if length is not None else whole - start
+    kept = slice(start, min(end, whole))
+    signal, weight = signal[:, kept], weight[:, kept]
+    if not bool(weight.detach().abs().min() > 1e-11):
+        raise RuntimeError("window overlap add min: 1")
+    signal = aten.div(signal, weight)
+    if end > whole:
+        signal = aten.constant_pad_nd(signal, (0, end - whole), 0)
+    return signal if input.ndim == 3 else signal.squeeze(0)
