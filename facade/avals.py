@@ -82,6 +82,21 @@ def is_dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return True
 
 
+def channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the strides of ``(N, C, *)`` stored as ``(N, *, C)``."""
+    moved = contiguous_strides((shape[0], *shape[2:], shape[1]))
+    return (moved[0], moved[-1], *moved[1:-1])
+
+
+def is_channels_last(a: Aval) -> bool:
+    """Return whether PyTorch would call this memory format channels last rather than contiguous."""
+    if a.ndim not in (4, 5) or a.contiguous:
+        return False
+    dense = channels_last_strides(a.shape)
+    pairs = zip(a.shape, a.strides, dense, strict=True)
+    return all(size == 1 or own == expected for size, own, expected in pairs)
+
+
 def elementwise_strides(shape: tuple[int, ...], operands: list[Aval]) -> tuple[int, ...]:
     """Return the strides PyTorch gives an elementwise result (``TensorIterator``'s order).
 

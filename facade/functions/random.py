@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from facade import dtypes, mersenne
-from facade.avals import Aval, aval, elementwise_strides
+from facade.avals import Aval, aval, channels_last_strides, elementwise_strides
 from facade.binding import public
 from facade.errors import bad_argument
 from facade.functions.construction import place
@@ -30,7 +30,6 @@ from facade.functions.draws import (
 from facade.functions.fitting import fitting
 from facade.layouts import channels_last, channels_last_3d, contiguous_format, preserve_format
 from facade.mersenne.checks import require
-from facade.ops.shape import channels_last_strides
 from facade.random import Generator
 from facade.tensor import Tensor
 

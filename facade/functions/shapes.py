@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 
 from facade import aten, dtypes
+from facade.avals import channels_last_strides
 from facade.binding import public
 from facade.errors import broadcast_shapes as common_shape
 from facade.errors import wrap_dim
@@ -17,7 +18,6 @@ from facade.layouts import (
     memory_format,
     preserve_format,
 )
-from facade.ops.shape import channels_last_strides, is_channels_last
 from facade.size import Size
 from facade.tensor import Tensor
 
@@ -60,9 +60,9 @@ def is_contiguous(self: Tensor, memory_format: memory_format = contiguous_format
         return self._aval.contiguous
     if self.ndim != {channels_last: 4, channels_last_3d: 5}[memory_format]:
         return False
-    return is_channels_last(self._aval) or (
-        self._aval.strides == channels_last_strides(self._aval.shape)
-    )
+    dense = channels_last_strides(self._aval.shape)
+    pairs = zip(self._aval.shape, self._aval.strides, dense, strict=True)
+    return all(n == 1 or own == full for n, own, full in pairs)
 
 
 # ---- join ----

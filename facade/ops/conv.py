@@ -144,7 +144,7 @@ def _pads(padding: _Sizes | str, kernel: tuple, dilation: tuple) -> tuple:
 
 
 @op(
-    public="function", check=_check,
+    public="function", check=_check, formats=(0, 1),
     grad_name=lambda input, weight: (
         "ConvolutionBackward0" if input.ndim == weight.ndim else "SqueezeBackward1"
     ),

@@ -193,7 +193,7 @@ def _results(y, statistics) -> tuple:
     return (y, *(s for s in statistics if s is not None))
 
 
-@op(public="", check=_check_batch, grad_name="NativeBatchNormBackward0")
+@op(public="", check=_check_batch, formats=(0,), grad_name="NativeBatchNormBackward0")
 def batch_norm(
     input: Raw, weight: Raw | None, bias: Raw | None, running_mean: Raw | None,
     running_var: Raw | None, training: bool, momentum: Scalar, eps: float,
@@ -267,7 +267,7 @@ def rms_norm(
     return y if weight is None else y * weight.reshape(normalized_shape)
 
 
-@op(public="", check=_check_group, grad_name="NativeGroupNormBackward0")
+@op(public="", check=_check_group, formats=(0,), grad_name="NativeGroupNormBackward0")
 def group_norm(
     input: Raw, num_groups: int, weight: Raw | None, bias: Raw | None, eps: float
 ) -> jax.Array:

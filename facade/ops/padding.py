@@ -26,7 +26,7 @@ def _check_constant(input, pad, value):
             raise RuntimeError("narrow(): length must be non-negative.")
 
 
-@op(public="function", check=_check_constant)
+@op(public="function", check=_check_constant, formats=(0,))
 def constant_pad_nd(input: Raw, pad: tuple[int, ...], value: Scalar = 0) -> jax.Array:
     """Surround ``input`` with ``value``; negative sizes cut off."""
     edges = [(low, high, 0) for low, high in _sides(pad, input.ndim)]

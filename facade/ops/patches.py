@@ -136,7 +136,7 @@ def _check_shuffle(input, upscale_factor):
         )
 
 
-@op(public="function", check=_check_shuffle)
+@op(public="function", check=_check_shuffle, formats=(0,))
 def pixel_shuffle(input: Raw, upscale_factor: int) -> jax.Array:
     """Turn ``(*, C * r * r, H, W)`` into ``(*, C, H * r, W * r)``."""
     r, (*lead, c, h, w) = upscale_factor, input.shape
@@ -164,7 +164,7 @@ def _check_unshuffle(input, downscale_factor):
             )
 
 
-@op(public="function", check=_check_unshuffle)
+@op(public="function", check=_check_unshuffle, formats=(0,))
 def pixel_unshuffle(input: Raw, downscale_factor: int) -> jax.Array:
     """Turn ``(*, C, H * r, W * r)`` into ``(*, C * r * r, H, W)``."""
     r, (*lead, c, h, w) = downscale_factor, input.shape

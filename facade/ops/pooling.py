@@ -248,7 +248,7 @@ def _greatest_jvp(axes, primals, tangents):
     return (best, at), (moved, np.zeros(at.shape, jax.dtypes.float0))
 
 
-@op(public="", check=_check_max_pool, grad_name=lambda dims: _MAX_NAMES[dims])
+@op(public="", check=_check_max_pool, formats=(0,), grad_name=lambda dims: _MAX_NAMES[dims])
 def max_pool(
     input: Raw, kernel_size: _Sizes, stride: _Sizes | None, padding: _Sizes, dilation: _Sizes,
     ceil_mode: bool, dims: int, simple: bool = False,
@@ -323,7 +323,7 @@ def _window_sums(x, axes):
 
 
 @op(
-    public="", check=_check_avg_pool,
+    public="", check=_check_avg_pool, formats=(0,),
     grad_name=lambda dims: "SqueezeBackward1" if dims == 1 else f"AvgPool{dims}DBackward0",
 )  # fmt: skip
 def avg_pool(
@@ -394,7 +394,7 @@ def _adaptive_name(kind: str):
     return name
 
 
-@op(public="", check=_check_adaptive("avg"), grad_name=_adaptive_name("Avg"))
+@op(public="", check=_check_adaptive("avg"), formats=(0,), grad_name=_adaptive_name("Avg"))
 def adaptive_avg_pool(input: Raw, output_size: tuple[int, ...]) -> jax.Array:
     """Return the means of ``output_size`` windows that share the map out evenly."""
     dims = len(output_size)
@@ -423,7 +423,7 @@ def _shares(size: int, out: int) -> np.ndarray:
     return weights
 
 
-@op(public="", check=_check_adaptive("max"), grad_name=_adaptive_name("Max"))
+@op(public="", check=_check_adaptive("max"), formats=(0,), grad_name=_adaptive_name("Max"))
 def adaptive_max_pool(input: Raw, output_size: tuple[int, ...]) -> tuple:
     """Return the greatest of ``output_size`` windows that share the map out evenly, and where."""
     axes = _adaptive_axes(input.shape, output_size)

@@ -11,7 +11,13 @@ from typing import Annotated, Any
 import jax
 
 from facade import dtypes
-from facade.avals import Aval, aval, elementwise_strides
+from facade.avals import (
+    Aval,
+    aval,
+    channels_last_strides,
+    elementwise_strides,
+    is_channels_last,
+)
 from facade.errors import broadcast_shapes
 
 Array = jax.Array  # an operand; takes part in the op's dtype promotion
@@ -68,6 +74,8 @@ class OpSpec:
         public: Where the name is bound: "both", "function", "method" or "" (called by others).
         strides: For a result laid out in its own way, ``(operands' avals, **static) -> strides``;
             None for row-major order, a list for several results.
+        formats: For a result of the memory format of its operands, which ones decide: it is
+            channels last if one of them is.
         geometry: For a view, ``(shape, strides, offset), **static -> (shape, strides, offset)``.
         write: For a view, ``(base, value, **static) -> base`` with the viewed elements replaced.
         differentiable: False for ops without a derivative (comparisons, sorting indices).
@@ -84,6 +92,7 @@ class OpSpec:
     public: str = "both"
     aliases: tuple[str, ...] = ()
     strides: Callable | None = None
+    formats: tuple[int, ...] = ()
     geometry: Rule = None
     write: Rule = None
     differentiable: bool = True
@@ -285,6 +294,9 @@ def _strides(spec: OpSpec, result, number: int, shape, operands: list, static: d
     if spec.strides is not None:
         found = spec.strides(operands, **static)
         return found[number] if isinstance(found, list) else found
+    if spec.formats and result.ndim in (4, 5):
+        channels_last = any(is_channels_last(operands[i]) for i in spec.formats)
+        return channels_last_strides(tuple(result.shape)) if channels_last else None
     if shape is not None and result.shape == shape:
         return elementwise_strides(shape, operands)
     return None

@@ -122,7 +122,7 @@ def _upsample_name(output_size, mode, antialias) -> str:
     return f"Upsample{kind}{len(output_size)}D{'Aa' if antialias else ''}Backward0"
 
 
-@op(public="", check=_check_upsample, grad_name=_upsample_name)
+@op(public="", check=_check_upsample, formats=(0,), grad_name=_upsample_name)
 def upsample(
     input: Raw, output_size: tuple[int, ...], mode: str, align_corners: bool = False,
     scales: tuple[float | None, ...] = (), antialias: bool = False,

@@ -4,7 +4,12 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from facade.avals import contiguous_strides, elementwise_strides, is_dense
+from facade.avals import (
+    channels_last_strides,
+    elementwise_strides,
+    is_channels_last,
+    is_dense,
+)
 from facade.dtypes import bool_, dtype
 from facade.errors import wrap_dim, wrap_dims
 from facade.ops.parts import diagonal_dims
@@ -18,12 +23,6 @@ _SAME = {"promotes": Promote.SAME}
 
 def _dense(aval) -> bool:
     return is_dense(aval.shape, aval.strides)
-
-
-def channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the strides of ``(N, C, *)`` stored as ``(N, *, C)``."""
-    moved = contiguous_strides((shape[0], *shape[2:], shape[1]))
-    return (moved[0], moved[-1], *moved[1:-1])
 
 
 def preserved_strides(operands, **static):
@@ -154,15 +153,6 @@ def _check_cat(tensors, dim):
                     f"Sizes of tensors must match except in dimension {at}. Expected size "
                     f"{first.shape[d]} but got size {t.shape[d]} for tensor number {i} in the list."
                 )
-
-
-def is_channels_last(aval) -> bool:
-    """Return whether PyTorch would call this memory format channels last rather than contiguous."""
-    if aval.ndim not in (4, 5) or aval.contiguous:
-        return False
-    dense = channels_last_strides(aval.shape)
-    pairs = zip(aval.shape, aval.strides, dense, strict=True)
-    return all(size == 1 or own == expected for size, own, expected in pairs)
 
 
 def _cat_strides(operands, dim):

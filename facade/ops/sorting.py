@@ -293,10 +293,10 @@ def _check_histogram(input, **_) -> None:
 @op(public="", check=_check_histogram, differentiable=False)
 def histogram_edges(input: Raw, low: Scalar | None, high: Scalar | None, bins: int) -> jax.Array:
     """Return the edges of equal bins between two bounds, by default the extremes of ``input``."""
-    low = input.min() if low is None else low.astype(input.dtype)
-    high = input.max() if high is None else high.astype(input.dtype)
-    low, high = jnp.where(low == high, low - 0.5, low), jnp.where(low == high, high + 0.5, high)
-    return jnp.linspace(low, high, bins + 1, dtype=input.dtype)
+    first = input.min() if low is None else low.astype(input.dtype)
+    last = input.max() if high is None else high.astype(input.dtype)
+    margin = jnp.where(first == last, 0.5, 0.0).astype(input.dtype)
+    return jnp.linspace(first - margin, last + margin, bins + 1, dtype=input.dtype)
 
 
 @op(public="", check=_check_histogram, differentiable=False)
