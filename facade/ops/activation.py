@@ -41,7 +41,9 @@ def _declare(name: str, function, doc: str, kernel_name: str = "", **traits) -> 
 # ---- softmax ----
 
 
-def _check_softmax(name: str):
+def check_softmax(name: str):
+    """Return the check of a softmax called ``name``: floating dtypes only."""
+
     def check(input, dim, dtype):
         last = wrap_dim(dim, input.ndim) == max(input.ndim, 1) - 1
         error = kernel(f"{name}_lastdim_kernel_impl" if last else f"{name}_kernel_impl")
@@ -71,9 +73,14 @@ def _log_softmax(x, dim):
 
 @_log_softmax.defjvp
 def _log_softmax_jvp(dim, primals, tangents):
-    y = _log_softmax(*primals, dim)
-    (dx,) = tangents
-    return y, dx - jnp.sum(jnp.exp(y) * dx, dim, keepdims=True)
+    # the exponentials are kept: making them again takes longer than reading them
+    (x,), (dx,) = primals, tangents
+    most = jnp.max(x, dim, keepdims=True, initial=-jnp.inf)
+    # the choice changes no value, but keeps XLA from storing the differences by themselves
+    shifted = x - jnp.where(most != most, jnp.nan, most)
+    exps = jnp.exp(shifted)
+    total = jnp.sum(exps, dim, keepdims=True)
+    return shifted - jnp.log(total), dx - jnp.sum(exps / total * dx, dim, keepdims=True)
 
 
 def _along(function, x, dim: int, to: dtype | None):
@@ -82,13 +89,13 @@ def _along(function, x, dim: int, to: dtype | None):
     return function(whole, wrap_dim(dim, x.ndim)).reshape(x.shape).astype(x.dtype)
 
 
-@op(check=_check_softmax("softmax"))
+@op(check=check_softmax("softmax"))
 def softmax(input: Raw, dim: int, dtype: dtype | None = None) -> jax.Array:
     """Return exponentials along ``dim``, scaled so that they sum to 1."""
     return _along(_softmax, input, dim, dtype)
 
 
-@op(check=_check_softmax("log_softmax"))
+@op(check=check_softmax("log_softmax"))
 def log_softmax(input: Raw, dim: int, dtype: dtype | None = None) -> jax.Array:
     """Return the logarithm of the softmax along ``dim``."""
     return _along(_log_softmax, input, dim, dtype)

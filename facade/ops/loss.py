@@ -10,6 +10,7 @@ from jax import lax
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, int64, uint8
 from facade.errors import broadcast_shapes
+from facade.ops.activation import check_softmax
 from facade.ops.declare import expected_type, kernel, refuse, refuse_dtype
 from facade.ops.registry import Array, Promote, Raw, Scalar, op
 
@@ -176,13 +177,65 @@ def nll_loss(
         ignore_index: The class that counts for nothing.
     """
     x, classes = _batched(input, target)
-    weights = _class_weights(classes, weight, ignore_index, x.dtype)
     kept = jnp.where(classes == ignore_index, 0, classes)
+    return _nll(_at_class(x, kept), classes, weight, reduction, ignore_index, target.shape)
+
+
+def _nll(logs, classes, weight, reduction: str, ignore_index: int, shape: tuple):
+    """Return the loss from the logarithm of each class's probability."""
+    weights = _class_weights(classes, weight, ignore_index, logs.dtype)
     # a class that counts for nothing gives 0 even if its probability is 0 as well
-    loss = jnp.where(weights == 0, 0, -_at_class(x, kept) * weights)
+    loss = jnp.where(weights == 0, 0, -logs * weights)
     if reduction == "none":
-        return loss.reshape(target.shape)
+        return loss.reshape(shape)
     return jnp.sum(loss) / jnp.sum(weights) if reduction == "mean" else jnp.sum(loss)
+
+
+@jax.custom_jvp
+def _log_probability(x, target):
+    """Return the logarithm of the softmax along dimension 1 at the target's class."""
+    shifted, _, total = _exponentials(x)
+    return _of_class(shifted, target) - jnp.log(total)
+
+
+@_log_probability.defjvp
+def _log_probability_jvp(primals, tangents):
+    # the exponentials are kept: making them again would take longer than all the rest
+    (x, target), dx = primals, tangents[0]
+    shifted, exps, total = _exponentials(x)
+    change = _of_class(dx, target) - jnp.sum(exps * dx, 1) / total
+    return _of_class(shifted, target) - jnp.log(total), change
+
+
+def _exponentials(x):
+    """Return ``x`` less its maximum along dimension 1, the exponentials and their sum."""
+    most = lax.stop_gradient(jnp.max(x, 1, keepdims=True))
+    # the choice changes no value, but keeps XLA from storing the differences by themselves
+    most = jnp.where(most != most, jnp.nan, most)
+    exps = jnp.exp(x - most)
+    return x - most, exps, jnp.sum(exps, 1)
+
+
+def _of_class(x, target):
+    return jnp.take_along_axis(x, target[:, None], 1, mode="promise_in_bounds")[:, 0]
+
+
+_check_scores = check_softmax("log_softmax")
+
+
+def _check_cross_entropy(input, target, weight, reduction, ignore_index):
+    _check_scores(input, min(input.ndim, 2) - 1, None)
+    _check_nll(input, target, weight, reduction, ignore_index)
+
+
+@op(public="", check=_check_cross_entropy, grad_name=_nll_name)
+def cross_entropy(
+    input: Raw, target: Raw, weight: Raw | None, reduction: str, ignore_index: int
+) -> jax.Array:
+    """Return :func:`nll_loss` of the log-softmax along the classes, without storing that."""
+    x, classes = _batched(input, target)
+    kept = jnp.where(classes == ignore_index, 0, classes)
+    return _nll(_log_probability(x, kept), classes, weight, reduction, ignore_index, target.shape)
 
 
 def _check_smoothed(input, target, weight, reduction, ignore_index, label_smoothing):

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from facade.dtypes import SCALAR_NAMES, finfo, from_numpy
 from facade.errors import wrap_dim
+from facade.ops import norm_algorithms
 from facade.ops.declare import kernel, refuse_dtype
 from facade.ops.registry import Raw, Scalar, op
 
@@ -249,8 +250,11 @@ def layer_norm(
 ) -> jax.Array:
     """Normalize over the last dimensions; ``weight`` and ``bias`` have their shape."""
     x, weight, bias = _wide(input, weight, bias)
-    y, _, _ = _standardize(x, tuple(range(-len(normalized_shape), 0)), eps)
-    return _scale(y, weight, bias, normalized_shape).astype(input.dtype)
+    width = math.prod(normalized_shape)
+    weight, bias = (None if p is None else p.reshape(width) for p in (weight, bias))
+    rows = math.prod(input.shape[: input.ndim - len(normalized_shape)])
+    y = norm_algorithms.layer_norm(x.reshape(rows, width), weight, bias, eps)
+    return y.reshape(input.shape).astype(input.dtype)
 
 
 @op(public="", check=_check_rms, grad_name="MulBackward0")

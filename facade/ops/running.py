@@ -1,5 +1,8 @@
 """Running sums, products and extremes along a dimension."""
 
+import operator
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 
@@ -8,10 +11,15 @@ from facade.errors import wrap_dim
 from facade.ops.declare import kernel, refuse
 from facade.ops.reduction import summable
 from facade.ops.registry import Array, op
+from facade.ops.running_algorithms import accumulate
 
 
 def _check_running(input, dim, **_) -> None:
     wrap_dim(dim, input.ndim)
+
+
+_sums = partial(accumulate, operator.add, 0, jax.lax.cumsum)
+_products = partial(accumulate, operator.mul, 1, jax.lax.cumprod)
 
 
 def _running(function, input, dim):
@@ -21,13 +29,13 @@ def _running(function, input, dim):
 @op(check=_check_running, inplace=True, out=True)
 def cumsum(input: Array, dim: int, *, dtype: dtype | None = None):
     """Return the sums of all elements up to each along ``dim``."""
-    return _running(jnp.cumsum, summable(input, dtype), dim)
+    return _running(_sums, summable(input, dtype), dim)
 
 
 @op(check=_check_running, inplace=True, out=True)
 def cumprod(input: Array, dim: int, *, dtype: dtype | None = None):
     """Return the products of all elements up to each along ``dim``."""
-    return _running(jnp.cumprod, summable(input, dtype), dim)
+    return _running(_products, summable(input, dtype), dim)
 
 
 def _check_logcumsumexp(input, dim) -> None:

@@ -8,6 +8,7 @@ from facade.errors import wrap_dim
 from facade.ops.declare import kernel, like_first, refuse_dtype
 from facade.ops.reduction import check_nonempty, evenly
 from facade.ops.registry import Array, Raw, Scalar, op
+from facade.ops.sorting_algorithms import in_order
 
 # ---- sorting ----
 
@@ -16,12 +17,8 @@ def _sorted(x, axis: int, descending: bool = False):
     """Return the values along ``axis`` in stable order, nan as the greatest, and their places."""
     if not x.ndim:
         return x, jnp.zeros((), jnp.int64)
-    place = jax.lax.broadcasted_iota(jnp.int64, x.shape, axis)
-    if not descending:
-        return jax.lax.sort((x, place), axis, is_stable=True, num_keys=1)
-    # turned over twice, so that equal elements stay in their order
-    found = jax.lax.sort((jnp.flip(x, axis), jnp.flip(place, axis)), axis, num_keys=1)
-    return jnp.flip(found[0], axis), jnp.flip(found[1], axis)
+    order = in_order(jax.lax.stop_gradient(x), axis, descending)
+    return jnp.take_along_axis(x, order, axis, mode="promise_in_bounds"), order
 
 
 def _check_sort(input, dim, **_) -> None:

@@ -152,13 +152,16 @@ def cross_entropy(
             raise RuntimeError("ignore_index is not supported for floating point target")
         logs = input if not input.ndim else aten.log_softmax(input, dim)
         return aten.soft_cross_entropy(logs, target, weight, reduction, label_smoothing)
-    logs = aten.log_softmax(input, dim)
     if label_smoothing > 0.0:
+        logs = aten.log_softmax(input, dim)
         loss = aten.smoothed_nll_loss(
             logs, target, weight, reduction, ignore_index, label_smoothing
         )
-    else:
+    elif input.dtype.itemsize == 2:  # PyTorch rounds the logarithms
+        logs = aten.log_softmax(input, dim)
         loss = aten.nll_loss(logs, target, weight, reduction, ignore_index)
+    else:
+        loss = aten.cross_entropy(input, target, weight, reduction, ignore_index)
     _check_classes(target, input.shape[dim], ignore_index)
     return loss
 
