@@ -8,14 +8,20 @@ from jax import lax
 
 
 class View:
-    """Rows of an array: row ``k`` lies at ``start + step * k``."""
+    """Rows of an array: row ``k`` lies at ``start + step * k``.
 
-    __slots__ = ("array", "start", "step")
+    Attributes:
+        ends: Where the number of rows is known only when the program runs: how many there were when
+            it was made, how many there are. Rows then count from the end that they were nearer to.
+    """
 
-    def __init__(self, array, start=0, step: int = 1) -> None:
+    __slots__ = ("array", "ends", "start", "step")
+
+    def __init__(self, array, start=0, step: int = 1, ends: tuple | None = None) -> None:
         self.array = array
         self.start = start
         self.step = step
+        self.ends = ends
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -26,12 +32,26 @@ class View:
     def dtype(self):
         return self.array.dtype
 
+    def ending(self, had: int, has) -> "View":
+        """Return the same rows, with ``ends``."""
+        return View(self.array, self.start, self.step, (had, has))
+
     def row(self, k):
+        """Return row ``k``, any index."""
         return lax.dynamic_index_in_dim(self.array, self.start + self.step * k, keepdims=False)
 
-    def part(self, first, step: int = 1) -> "View":
-        """Return the rows from ``first`` on, ``step`` apart."""
-        return View(self.array, self.start + self.step * first, self.step * step)
+    def at(self, row: int):
+        """Return one row, numbered as when the program was made."""
+        return self.row(self._now(row))
+
+    def part(self, first: int, step: int = 1) -> "View":
+        """Return the rows from ``first`` on, ``step`` apart, numbered likewise."""
+        return View(self.array, self.start + self.step * self._now(first, step), self.step * step)
+
+    def _now(self, row: int, step: int = 1):
+        if self.ends is None or not from_end(row, self.ends[0], step):
+            return row
+        return row - self.ends[0] + self.ends[1]
 
     def stacked(self, count: int):
         """Return the first ``count`` rows as an array."""
@@ -40,6 +60,11 @@ class View:
         if self.step == -1:
             return lax.dynamic_slice_in_dim(self.array, self.start - count + 1, count)[::-1]
         return self.array[self.start + self.step * jnp.arange(count)]
+
+
+def from_end(row: int, count: int, step: int = 1) -> bool:
+    """Return whether a row, from which others follow ``step`` apart, counts from the end."""
+    return step < 0 or 2 * row >= count
 
 
 # repeat: ((fixed, rows, carried) -> (carried, results)), count -> (carried, [View | array])

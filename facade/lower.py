@@ -1,4 +1,4 @@
-"""Turn a tape into a pure JAX function, and an op into its pullback."""
+"""Turn a tape into a pure JAX function: single instructions and loops, one after the other."""
 
 import contextlib
 import functools
@@ -10,129 +10,24 @@ import jax.numpy as jnp
 from jax import lax
 
 from facade.loops import View, repeat
-from facade.ops.registry import Entry
-from facade.reroll import Fixed, Inner, Listing, Rows, Run, Step
+from facade.outline import Outline, first_slots, sources
+from facade.pullback import (
+    Pull,
+    linearize,
+    pull_back,
+    pull_of,
+    residual_tree,
+    saved_entry,
+    vjp_entry,
+)  # fmt: skip
+from facade.reroll import Fixed, Inner, Rows, Run
 from facade.tape import ABSENT, FLOAT, INT, LEAF, SLOT
 
 MANY = 8  # operands or results of equal shape that are kept as rows of one array
 
 
-class Pull:
-    """The instruction "pull these cotangents back through that instruction".
-
-    Its first reference is the index of an instruction before it on the same tape; the rest are the
-    cotangents of that instruction's differentiable results, absent ones being zero. Its results are
-    the cotangents of the operands in ``mask``. ``jax.vjp`` runs where the forward instruction is
-    lowered, so the forward values of both come out of one call and nothing is computed twice.
-    """
-
-    __slots__ = ("forward", "mask", "name", "outputs")
-
-    def __init__(self, forward: Entry, mask: int) -> None:
-        self.forward = forward
-        self.mask = mask
-        self.name = f"{forward.name}_pull"
-        self.outputs = tuple(chosen(forward.inputs, mask))
-
-
-def chosen(operands, mask: int) -> list:
-    """Return the operands whose bit is set."""
-    return [x for i, x in enumerate(operands) if mask >> i & 1]
-
-
-def pull_of(entry: Entry, mask: int) -> Pull:
-    """Return the one pull instruction of an entry with respect to the operands in ``mask``."""
-    found = entry.cache.get(mask)
-    if found is None:
-        found = entry.cache[mask] = Pull(entry, mask)
-    return found
-
-
-# linearize: (entry, mask) -> (operands -> (results, pull: cotangents -> operand cotangents))
-def linearize(entry: Entry, mask: int, operands):
-    """Run an entry and return its results with its pullback, a pytree of residuals.
-
-    Cotangents are in PyTorch's convention: for complex values the conjugate of JAX's.
-    """
-
-    def differentiable_part(*wanted):
-        queue = iter(wanted)
-        results = entry.fn(*(next(queue) if mask >> i & 1 else x for i, x in enumerate(operands)))
-        return tuple(r for r, d in zip(results, entry.differentiable, strict=True) if d), results
-
-    _, pull, results = jax.vjp(differentiable_part, *chosen(operands, mask), has_aux=True)
-    return results, pull
-
-
-def pull_back(entry: Entry, pull, cotangents):
-    """Apply a pullback from :func:`linearize`; None among ``cotangents`` stands for zero."""
-    avals = [a for a, d in zip(entry.outputs, entry.differentiable, strict=True) if d]
-    full = tuple(
-        jnp.zeros(a.shape, a.dtype.numpy) if c is None else _conjugate(c.astype(a.dtype.numpy))
-        for a, c in zip(avals, cotangents, strict=True)
-    )
-    return tuple(_conjugate(g) for g in pull(full))
-
-
-def _conjugate(x):
-    return jnp.conj(x) if jnp.iscomplexobj(x) else x
-
-
-def vjp_entry(entry: Entry, mask: int, absent: tuple[bool, ...]) -> Entry:
-    """Return the backward of an op as an op of its own: operands and cotangents in, gradients out.
-
-    It is what ``create_graph=True`` records, since it can be differentiated again.
-
-    Args:
-        absent: Per differentiable result, whether it has no cotangent.
-    """
-    key = ("vjp", mask, absent)
-    found = entry.cache.get(key)
-    if found is None:
-        count = len(entry.inputs)
-
-        def fn(*values):
-            _, pull = linearize(entry, mask, values[:count])
-            return pull_back(entry, pull, values[count:])
-
-        cotangents = (a for a, d in zip(entry.outputs, entry.differentiable, strict=True) if d)
-        inputs = entry.inputs + tuple(
-            None if missing else a for a, missing in zip(cotangents, absent, strict=True)
-        )
-        found = entry.cache[key] = Entry(
-            f"{entry.name}_vjp", fn, inputs, pull_of(entry, mask).outputs,
-            grad_name=f"{entry.grad_name.removesuffix('0')}Backward0",
-        )  # fmt: skip
-    return found
-
-
-def saved_entry(entry: Entry, mask: int, tree) -> Entry:
-    """Return the pullback of an instruction flushed earlier: its residuals and cotangents in."""
-    size = tree.num_leaves
-
-    def fn(*values):
-        pull = jax.tree_util.tree_unflatten(tree, values[:size])
-        return pull_back(entry, pull, values[size:])
-
-    return Entry(f"{entry.name}_pull", fn, (), pull_of(entry, mask).outputs)
-
-
-def residual_tree(entry: Entry, mask: int):
-    """Return the tree of residuals an op's pullback needs, without running the op."""
-    key = ("residuals", mask)
-    if key not in entry.cache:
-        structs = [
-            None if a is None else jax.ShapeDtypeStruct(a.shape, a.dtype.numpy)
-            for a in entry.inputs
-        ]
-        with jax.enable_x64(True):
-            pull = jax.eval_shape(lambda *x: linearize(entry, mask, x)[1], *structs)
-        entry.cache[key] = jax.tree_util.tree_structure(pull)
-    return entry.cache[key]
-
-
 # lower: code -> ((leaves, floats, ints) -> (values of the slots, pullback per saved instruction))
-def lower(code, wanted, saved: dict[int, int]):
+def lower(code, wanted, saved: dict[int, int], lengths: Any = None):
     """Return the pure function that a tape's code stands for.
 
     Instructions that no result needs are left out, so an op that can't be lowered harms only what
@@ -143,11 +38,14 @@ def lower(code, wanted, saved: dict[int, int]):
         code: ``(entry, references, edges)`` per instruction.
         wanted: The slots whose values are results.
         saved: Instructions whose pullback is wanted as a result, with their masks.
+        lengths: The :class:`facade.lengths.Lengths` of the tape, if the function is for any
+            lengths. Numbers are packed as they say.
     """
-    items = _plan(code, wanted, saved)
+    outline = Outline(code, wanted, saved)
+    items = _plan(outline, wanted, saved, lengths)
 
     def run(leaves, floats, ints):
-        values = _Values(leaves, floats, ints)
+        values = _Values(leaves, floats, ints, lengths)
         for item in items:
             item.apply(values)
         results = {slot: values.read(slot << 2 | SLOT) for slot in wanted}
@@ -156,15 +54,13 @@ def lower(code, wanted, saved: dict[int, int]):
     return run
 
 
-def _plan(code, wanted, saved: dict[int, int]) -> list:
+def _plan(outline: Outline, wanted, saved: dict[int, int], lengths) -> list:
     """Return what is to be done, in order: single instructions and loops."""
-    order = _needed(code, wanted, saved)
-    masks = dict(saved)
-    for i in order:
-        if type(code[i][0]) is Pull:
-            masks[code[i][1][0]] = code[i][0].mask
-    firsts = first_slots(code)
-    loops = [_Loop(code, masks, firsts, order, run) for run in _runs(code, order, masks, firsts)]
+    runs = outline.runs() if lengths is None else lengths.runs
+    other = {} if lengths is None else lengths.entries
+    order = outline.order
+    code = {i: (other.get(i, outline.code[i][0]), outline.code[i][1]) for i in order}
+    loops = [_Loop(outline, code, run, number) for number, run in enumerate(runs)]
     in_loops = set(saved).union(*(loop.pulls for loop in loops))
     wide = {i for i in order if i not in in_loops and _is_wide(code[i][0])}
     items: list = []
@@ -172,11 +68,11 @@ def _plan(code, wanted, saved: dict[int, int]) -> list:
     for loop in [*loops, None]:
         stop = len(order) if loop is None else loop.run.start
         for i in order[at:stop]:
-            entry, refs, _ = code[i]
+            entry, refs = code[i]
             of_wide = type(entry) is Pull and refs[0] in wide
             kind = _Wide if i in wide or of_wide else _Single
-            mask = entry.mask if type(entry) is Pull else masks.get(i)
-            items.append(kind(i, entry, refs, firsts[i], mask))
+            mask = entry.mask if type(entry) is Pull else outline.masks.get(i)
+            items.append(kind(i, entry, refs, outline.firsts[i], mask))
         if loop is not None:
             items.append(loop)
             at = loop.run.stop
@@ -185,30 +81,6 @@ def _plan(code, wanted, saved: dict[int, int]) -> list:
     for loop in loops:
         loop.keep(read, pulled)
     return items
-
-
-def _runs(code, order: list[int], masks: dict[int, int], firsts: list[int]) -> list[Run]:
-    """Return the loops among the instructions ``order``."""
-    place = {i: at for at, i in enumerate(order)}
-    kinds: dict = {}
-    steps = []
-    for i in order:
-        entry, refs, _ = code[i]
-        forward = -1
-        if type(entry) is Pull:
-            forward, refs = place[refs[0]], refs[1:]
-        # which operands are absent, and which are numbers
-        operands = tuple([r if r == ABSENT else max(r & 3, LEAF) for r in refs])
-        key = (entry, masks.get(i), operands) if rolls(entry) else i
-        steps.append(Step(kinds.setdefault(key, len(kinds)), refs, forward))
-    owner = [place.get(i, -1) for i, (entry, _, _) in enumerate(code) for _ in entry.outputs]
-    number = [k for entry, _, _ in code for k in range(len(entry.outputs))]
-    return Listing(steps, owner, number).search()
-
-
-def rolls(entry) -> bool:
-    """Return whether an instruction may be in a loop: in XLA's, convolutions collapse on CPU."""
-    return "conv" not in entry.name
 
 
 class _Values:
@@ -220,9 +92,10 @@ class _Values:
             residual is a view, or an array if it is the same in every iteration.
     """
 
-    def __init__(self, leaves, floats, ints) -> None:
+    def __init__(self, leaves, floats, ints, lengths) -> None:
         self.leaves = leaves
         self.numbers = {FLOAT: View(floats), INT: View(ints)}
+        self.ints, self.lengths = ints, lengths
         self.slots: dict = {}
         self.pulls: dict = {}
 
@@ -231,13 +104,23 @@ class _Values:
         kind, index = ref & 3, ref >> 2
         if kind == SLOT:
             return self.slots[index]
-        return self.leaves[index] if kind == LEAF else (self.numbers[kind], index)
+        if kind == LEAF:
+            return self.leaves[index]
+        at = index if self.lengths is None else self.lengths.places[kind][index]
+        return self.numbers[kind], at
+
+    def size(self, number: int, count: int):
+        """Return a length: how much this tape has, how much there is room for."""
+        if self.lengths is None:
+            return count, count
+        at = self.lengths.first_size + number
+        return lax.index_in_dim(self.ints, at, keepdims=False), self.lengths.rooms[number]
 
     def read(self, ref: int) -> Any:
         if ref == ABSENT:
             return None
         found = self.place(ref)
-        return found[0].row(found[1]) if type(found) is tuple else found
+        return found[0].at(found[1]) if type(found) is tuple else found
 
     def rows(self, refs) -> View:
         """Return these values as rows."""
@@ -248,7 +131,7 @@ class _Values:
         if type(found) is not tuple:
             return found
         tree, residuals, row = found
-        leaves = [x.row(row) if type(x) is View else x for x in residuals]
+        leaves = [x.at(row) if type(x) is View else x for x in residuals]
         return jax.tree_util.tree_unflatten(tree, leaves)
 
     def pull_rows(self, instructions) -> tuple:
@@ -275,7 +158,7 @@ def _joined(places: list) -> View:
                 return part
             pieces.append(part.stacked(len(rows)))
         else:
-            pieces.append(jnp.stack([view.row(row) for row in rows]))
+            pieces.append(jnp.stack([view.at(row) for row in rows]))
     return View(jnp.concatenate(pieces) if len(pieces) > 1 else pieces[0])
 
 
@@ -325,10 +208,11 @@ def _naming(i: int):
 class _Loop:
     """Instructions that repeat, as one loop."""
 
-    def __init__(self, code, masks, firsts, order: list[int], run: Run) -> None:
-        self.run, self.firsts = run, firsts
+    def __init__(self, outline: Outline, code: dict, run: Run, number: int) -> None:
+        self.run, self.number, self.firsts = run, number, outline.firsts
+        order = outline.order
         self.order = order[run.start : run.stop]
-        self.block = [(i, code[i][0], masks.get(i)) for i in self.order[: run.period]]
+        self.block = [(i, code[i][0], outline.masks.get(i)) for i in self.order[: run.period]]
         sources = {s: None for operands in run.operands for s in operands}
         self.fixed = [s for s in sources if type(s) is Fixed and s.ref != ABSENT]
         self.rows = [s for s in sources if type(s) is Rows]
@@ -369,10 +253,12 @@ class _Loop:
         rows = [values.rows(s.refs) for s in self.rows]
         pulls = self._pulls(values, fixed, rows)
         trees: list = []
-        carried, results = repeat(
-            functools.partial(self._iteration, pulls, trees),
-            *(self.run.count, self.run.count, fixed, rows, self._initial(values)),
-        )
+        count, room = values.size(self.number, self.run.count)
+        body = functools.partial(self._iteration, pulls, trees)
+        carried, results = repeat(body, count, room, fixed, rows, self._initial(values))
+        if values.lengths is not None:
+            ends = self.run.count, count
+            results = [x.ending(*ends) if type(x) is View else x for x in results]
         done = iter(results)
         for index, number in self.every:
             value = next(done)
@@ -487,32 +373,14 @@ class _Wide(_Single):
         size = (whole[0].shape[dim] // count,) if entry.name == "cat" else ()
         shape = (*x.shape[:dim], count, *size, *x.shape[dim + 1 :])
         view = View(jnp.moveaxis(x.reshape(shape), dim, 0))
+        if values.lengths is not None and self.i in values.lengths.entries:
+            at = values.lengths.long[self.reads[0] >> 2][1]
+            had = values.lengths.sizes[at]
+            view, count = view.ending(had, values.size(at, had)[0]), had
         return [(view, row) for row in range(count) if not self.pulls or self.mask >> row & 1]
 
 
-def first_slots(code) -> list[int]:
-    """Return the number of each instruction's first slot."""
-    sizes = [len(entry.outputs) for entry, _, _ in code]
-    return list(itertools.accumulate(sizes, initial=0))
-
-
-def _needed(code, wanted, saved) -> list[int]:
-    """Return the instructions that the results depend on, in order."""
-    owners = [i for i, (entry, _, _) in enumerate(code) for _ in entry.outputs]
-    needed = {owners[slot] for slot in wanted} | set(saved)
-    for i in range(len(code) - 1, -1, -1):
-        if i in needed:
-            needed.update(sources(code, owners, i))
-    return sorted(needed)
-
-
-def sources(code, owners: list[int], i: int) -> list[int]:
-    """Return the instructions whose results instruction ``i`` reads.
-
-    Args:
-        owners: Per slot, the instruction it is a result of.
-    """
-    entry, refs, _ = code[i]
-    found = [refs[0]] if type(entry) is Pull else []
-    refs = refs[len(found) :]
-    return found + [owners[r >> 2] for r in refs if r != ABSENT and r & 3 == SLOT]
+__all__ = [
+    "Pull", "first_slots", "lower", "pull_of", "residual_tree", "saved_entry", "sources",
+    "vjp_entry",
+]  # fmt: skip

@@ -11,6 +11,7 @@ import jax
 import numpy as np
 
 from facade.devices import is_jax_default, jax_device
+from facade.lengths import Lengths, Packing, Unlike
 from facade.lower import lower, saved_entry, sources
 from facade.ops.registry import Entry
 from facade.tape import Path, Tape
@@ -18,6 +19,7 @@ from facade.tape import Path, Tape
 MAX_PROGRAMS = 512
 
 _programs: dict[tuple, "Program"] = {}
+_lengths: dict[tuple, Any] = {}  # what loops do -> the lengths they had, None if they vary
 _clock = itertools.count()
 
 
@@ -34,7 +36,9 @@ class Program:
         paths: Where it is found.
     """
 
-    def __init__(self, tape: Tape, wanted: list[int], saved: dict[int, int], free: list) -> None:
+    def __init__(
+        self, tape: Tape, wanted: list[int], saved: dict[int, int], free: list, lengths=None
+    ) -> None:
         count = len(tape.leaves)
         self.donated = () if saved else _donated(tape, wanted, free)
         self.kept = tuple(i for i in range(count) if i not in set(self.donated))
@@ -45,7 +49,7 @@ class Program:
         self.trees: dict = {}
         self.sources: dict = {}
         self.entries: dict = {}
-        body = lower(tuple(tape.code), wanted, saved)
+        body = lower(tuple(tape.code), wanted, saved, lengths)
 
         def step(donated_leaves, kept_leaves, floats, ints):
             leaves: list = [None] * count
@@ -60,6 +64,12 @@ class Program:
         options = None if tape.pure else {"xla_allow_excess_precision": False}
         self.run = jax.jit(step, donate_argnums=0, compiler_options=options)
 
+    def arguments(self, tape: Tape) -> tuple:
+        """Return what :attr:`run` takes of a tape; call it with 64-bit types on."""
+        donated = [tape.leaves[i] for i in self.donated]
+        kept = [tape.leaves[i] for i in self.kept]
+        return donated, kept, self.floats.array(tape.floats), self.ints.array(tape.ints)
+
     def _plan(self, pulls, leaves, results) -> None:
         """Append the residuals that are neither leaves nor results already to the results."""
         known = {id(x): ("result", i) for i, x in reversed(list(enumerate(results)))}
@@ -73,21 +83,46 @@ class Program:
             self.sources[index] = [known[id(x)] for x in residuals]
 
 
+class Fitted:
+    """A program for tapes of any length, as the program of one of them."""
+
+    def __init__(self, program: Program, packing: Packing) -> None:
+        self.program, self.packing = program, packing
+        self.run, self.sources, self.paths = program.run, program.sources, program.paths
+
+    def arguments(self, tape: Tape) -> tuple:
+        """See :meth:`Program.arguments`."""
+        leaves = self.packing.leaves(tape.leaves)
+        donated = [leaves[i] for i in self.program.donated]
+        kept = [leaves[i] for i in self.program.kept]
+        return donated, kept, self.packing.floats(tape.floats), self.packing.ints(tape.ints)
+
+    @property
+    def last_used(self) -> int:
+        return self.program.last_used
+
+    @last_used.setter
+    def last_used(self, now: int) -> None:
+        self.program.last_used = now
+
+
 class Numbers:
     """The Python numbers of a program's last run, on the device already if they didn't change."""
 
     def __init__(self, dtype: type) -> None:
         self.dtype = dtype
-        self.last: list | None = None
-        self.held: Any = None
+        self.held: tuple[list | None, Any] = (None, None)  # one attribute, so that threads agree
 
     def array(self, numbers: list):
         """Return the numbers as one array; call it with 64-bit types on."""
-        if numbers != self.last:
-            self.last, self.held = numbers, np.array(numbers, self.dtype)
-        elif type(self.held) is np.ndarray:
-            self.held = jax.device_put(self.held)
-        return self.held
+        known, array = self.held
+        if numbers != known:
+            array = np.array(numbers, self.dtype)
+            self.held = numbers, array
+        elif type(array) is np.ndarray:
+            array = jax.device_put(array)
+            self.held = known, array
+        return array
 
 
 class Segment:
@@ -192,14 +227,11 @@ def _execute(tape: Tape, want: tuple) -> None:
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
     program = _program(tape, wanted, nodes, free)
     program.last_used = next(_clock)
-    leaves = tape.leaves
-    donated = [leaves[i] for i in program.donated]
-    kept = [leaves[i] for i in program.kept]
     tape.plan = (program, cells, nodes)
     with jax.enable_x64(True), _placement(tape.device):
-        floats, ints = program.floats.array(tape.floats), program.ints.array(tape.ints)
+        arguments = program.arguments(tape)
         # One call from C: an interrupt finds either no results or all of them.
-        tape.outcome.extend(map(program.run, (donated,), (kept,), (floats,), (ints,)))
+        tape.outcome.extend(itertools.starmap(program.run, (arguments,)))
 
 
 def _commit(tape: Tape) -> None:
@@ -249,7 +281,7 @@ def _donated(tape: Tape, wanted: list[int], free: list[bool]) -> tuple[int, ...]
     return tuple(donated)
 
 
-def _program(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Program:
+def _program(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Any:
     """Return the program of a tape, found by its path, or else by its code."""
     saved = tuple([(n.index, n.mask) for n in nodes])
     short = (tape.pure, wanted, saved, tuple(free))
@@ -258,20 +290,44 @@ def _program(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Pr
         key = (tape.device, tuple(tape.code), short)
         program = _programs.get(key)
         if program is None:
-            program = _programs[key] = Program(
-                tape, [ref >> 2 for ref in wanted], dict(saved), free
-            )
-            if len(_programs) > MAX_PROGRAMS:
-                _forget(min(_programs, key=lambda k: _programs[k].last_used))
+            slots = [ref >> 2 for ref in wanted]
+            program = _fitted(tape, slots, free) if not (saved or tape.pure) else None
+            program = program or _keep(key, Program(tape, slots, dict(saved), free))
         tape.path.programs[short] = program
-        program.paths.append(tape.path)
+        program.paths.append((tape.path, short))
+    return program
+
+
+def _fitted(tape: Tape, wanted: list[int], free: list[bool]) -> Fitted | None:
+    """Return a program for any lengths if tapes that differ only in lengths have been here."""
+    try:
+        lengths = Lengths(tape.code, wanted)
+    except Unlike:
+        return None
+    blocks = (tape.device, lengths.blocks)
+    if len(_lengths) > MAX_PROGRAMS:
+        _lengths.clear()
+    if _lengths.setdefault(blocks, lengths.sizes) == lengths.sizes:
+        return None
+    _lengths[blocks] = None  # they do vary
+    key = (tape.device, lengths.key, tuple(free))
+    program = _programs.get(key)
+    if program is None:
+        free = [x and i not in lengths.long for i, x in enumerate(free)]
+        program = _keep(key, Program(tape, wanted, {}, free, lengths))
+    return Fitted(program, lengths.packing)
+
+
+def _keep(key: tuple, program: Program) -> Program:
+    _programs[key] = program
+    if len(_programs) > MAX_PROGRAMS:
+        _forget(min(_programs, key=lambda k: _programs[k].last_used))
     return program
 
 
 def _forget(key: tuple) -> None:
-    program = _programs.pop(key)
-    for path in program.paths:
-        path.programs.pop(key[2], None)
+    for path, short in _programs.pop(key).paths:
+        path.programs.pop(short, None)
 
 
 def _placement(device):
@@ -289,6 +345,7 @@ def clear() -> None:
     """Forget every program."""
     for key in list(_programs):
         _forget(key)
+    _lengths.clear()
 
 
 warnings.filterwarnings("ignore", message="Some donated buffers were not usable")

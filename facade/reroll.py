@@ -8,11 +8,19 @@ import numpy as np
 
 from facade.tape import ABSENT, LEAF, SLOT
 
-MIN_COUNT = 4  # iterations
-MIN_SAVED = 64  # instructions that a loop must save: below, unrolled compiles as fast
 MIN_PERIOD = 4  # instructions of an iteration per scattered operand, which has to be copied
 MAX_LAG = 4  # iterations that a carried value may lie back
 _GAPS = 4  # distances between equal stretches that are tried, per length of stretch
+
+
+class Least(NamedTuple):
+    """What a loop must have to be one."""
+
+    count: int  # iterations
+    saved: int  # instructions
+
+
+LEAST = Least(4, 64)  # below, what is not rolled compiles as fast
 
 
 class Step(NamedTuple):
@@ -85,9 +93,13 @@ class Listing:
         steps: In order; a position is an index in it.
         owner: Per slot the position of the instruction that it is a result of, -1 for none.
         number: Per slot which of its results it is.
+        least: What a loop must have.
     """
 
-    def __init__(self, steps: list[Step], owner: list[int], number: list[int]) -> None:
+    def __init__(
+        self, steps: list[Step], owner: list[int], number: list[int], least: Least
+    ) -> None:
+        self.least = least
         self.steps = steps
         self.kinds = np.array([s.kind for s in steps], np.int64)
         self.owner = np.array([*owner, -1], np.int64)
@@ -101,7 +113,7 @@ class Listing:
 
     def _cover(self, low: int, high: int) -> None:
         """Find the loops between two positions; pulls need those before them found first."""
-        found = _longest_repetition(self.kinds[low:high])
+        found = _longest_repetition(self.kinds[low:high], self.least)
         if found is None:
             return
         start, period, count = found[0] + low, *found[1:]
@@ -118,13 +130,13 @@ class Listing:
 
     def _verified(self, start: int, period: int, count: int) -> Run | None:
         """Return the loop in a stretch of equal kinds, shortened to where its operands fit."""
-        if count < MIN_COUNT:
+        if count < self.least.count:
             return None
         columns = _Columns(self, start, period, count)
         if not columns.shorten():
             return None
         run = Run(start + columns.first * period, period, columns.last - columns.first)
-        if run.count < MIN_COUNT or (run.count - 1) * period < MIN_SAVED:
+        if run.count < self.least.count or (run.count - 1) * period < self.least.saved:
             return None
         if columns.scattered() * MIN_PERIOD > period:
             return None
@@ -136,15 +148,15 @@ class Listing:
         return run
 
 
-def _longest_repetition(kinds) -> tuple[int, int, int] | None:
+def _longest_repetition(kinds, least: Least) -> tuple[int, int, int] | None:
     """Return ``(start, period, count)`` of the repetition that saves most, if any is worth it."""
-    best, found = MIN_SAVED - 1, None
+    best, found = least.saved - 1, None
     for period in _periods(kinds):
         equal = np.concatenate([[False], kinds[period:] == kinds[:-period], [False]])
         edges = np.flatnonzero(equal[1:] != equal[:-1])
         for begin, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
             count = (end - begin) // period + 1
-            if count >= MIN_COUNT and (count - 1) * period > best:
+            if count >= least.count and (count - 1) * period > best:
                 best, found = (count - 1) * period, (begin, period, count)
     return found
 
@@ -191,10 +203,11 @@ class _Columns:
         self.lag = np.where(self.owner < start, -1, row - (self.owner - start) // period)
         self.position = (self.owner - start) % period
         # an operand is what it is in the middle
-        m = count // 2
-        same = (self.lag[m] == self.lag[m + 1]) & (self.position[m] == self.position[m + 1])
+        self.middle = m = count // 2
+        self.beside = min(m + 1, count - 1) if count > 2 else 0
+        after = min(m + 1, count - 1)
+        same = (self.lag[m] == self.lag[after]) & (self.position[m] == self.position[after])
         self.inner = same & (self.lag[m] >= 0) & (self.lag[m] <= MAX_LAG)
-        self.middle = m
 
     def shorten(self) -> bool:
         """Narrow ``first`` and ``last`` to the iterations that follow one pattern."""
@@ -203,7 +216,7 @@ class _Columns:
         follows = self.lag == self.lag[m]
         follows &= (self.position == self.position[m]) & (self.number == self.number[m])
         wrong = self.inner & ~follows
-        fixed = (self.refs[m] == self.refs[m + 1]) & ~self.inner[: self.operand_count]
+        fixed = (self.refs[m] == self.refs[self.beside]) & ~self.inner[: self.operand_count]
         wrong[:, : self.operand_count] |= fixed & (self.refs != self.refs[m])
         pulled = slice(self.operand_count, None)
         if (depth[pulled] > 0).any():
@@ -215,7 +228,7 @@ class _Columns:
         self.first = max(int(early.max(initial=0)), 0)
         if (wrong[m]).any():
             return False
-        while self.last - self.first >= MIN_COUNT:
+        while self.last - self.first >= self.listing.least.count:
             inside = self._first_inside(depth)
             if inside < 0:
                 return True
@@ -285,4 +298,4 @@ class _Columns:
                 yield Fixed(places[0]) if len(set(places)) == 1 else Rows(tuple(places))
 
 
-__all__ = ["Fixed", "Inner", "Listing", "Rows", "Run", "Step"]
+__all__ = ["LEAST", "Fixed", "Inner", "Least", "Listing", "Rows", "Run", "Step"]

@@ -16,7 +16,7 @@ LEVELS = [
     ],
     ["ops"],
     ["tape"],
-    ["reroll", "loops", "lower", "program"],
+    ["pullback", "reroll", "outline", "loops", "lower", "lengths", "program"],
     ["graph", "storage"],
     ["recording", "views", "tensor", "overlap"],
     ["aten", "underived", "binding", "random", "cuda", "autograd", "functions"],

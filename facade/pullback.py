@@ -1,0 +1,120 @@
+"""The pullback of an op: an instruction, an op of its own, or an op of saved residuals."""
+
+import jax
+import jax.numpy as jnp
+
+from facade.ops.registry import Entry
+
+
+class Pull:
+    """The instruction "pull these cotangents back through that instruction".
+
+    Its first reference is the index of an instruction before it on the same tape; the rest are the
+    cotangents of that instruction's differentiable results, absent ones being zero. Its results are
+    the cotangents of the operands in ``mask``. ``jax.vjp`` runs where the forward instruction is
+    lowered, so the forward values of both come out of one call and nothing is computed twice.
+    """
+
+    __slots__ = ("forward", "mask", "name", "outputs")
+
+    def __init__(self, forward: Entry, mask: int) -> None:
+        self.forward = forward
+        self.mask = mask
+        self.name = f"{forward.name}_pull"
+        self.outputs = tuple(chosen(forward.inputs, mask))
+
+
+def chosen(operands, mask: int) -> list:
+    """Return the operands whose bit is set."""
+    return [x for i, x in enumerate(operands) if mask >> i & 1]
+
+
+def pull_of(entry: Entry, mask: int) -> Pull:
+    """Return the one pull instruction of an entry with respect to the operands in ``mask``."""
+    found = entry.cache.get(mask)
+    if found is None:
+        found = entry.cache[mask] = Pull(entry, mask)
+    return found
+
+
+# linearize: (entry, mask) -> (operands -> (results, pull: cotangents -> operand cotangents))
+def linearize(entry: Entry, mask: int, operands):
+    """Run an entry and return its results with its pullback, a pytree of residuals.
+
+    Cotangents are in PyTorch's convention: for complex values the conjugate of JAX's.
+    """
+
+    def differentiable_part(*wanted):
+        queue = iter(wanted)
+        results = entry.fn(*(next(queue) if mask >> i & 1 else x for i, x in enumerate(operands)))
+        return tuple(r for r, d in zip(results, entry.differentiable, strict=True) if d), results
+
+    _, pull, results = jax.vjp(differentiable_part, *chosen(operands, mask), has_aux=True)
+    return results, pull
+
+
+def pull_back(entry: Entry, pull, cotangents):
+    """Apply a pullback from :func:`linearize`; None among ``cotangents`` stands for zero."""
+    avals = [a for a, d in zip(entry.outputs, entry.differentiable, strict=True) if d]
+    full = tuple(
+        jnp.zeros(a.shape, a.dtype.numpy) if c is None else _conjugate(c.astype(a.dtype.numpy))
+        for a, c in zip(avals, cotangents, strict=True)
+    )
+    return tuple(_conjugate(g) for g in pull(full))
+
+
+def _conjugate(x):
+    return jnp.conj(x) if jnp.iscomplexobj(x) else x
+
+
+def vjp_entry(entry: Entry, mask: int, absent: tuple[bool, ...]) -> Entry:
+    """Return the backward of an op as an op of its own: operands and cotangents in, gradients out.
+
+    It is what ``create_graph=True`` records, since it can be differentiated again.
+
+    Args:
+        absent: Per differentiable result, whether it has no cotangent.
+    """
+    key = ("vjp", mask, absent)
+    found = entry.cache.get(key)
+    if found is None:
+        count = len(entry.inputs)
+
+        def fn(*values):
+            _, pull = linearize(entry, mask, values[:count])
+            return pull_back(entry, pull, values[count:])
+
+        cotangents = (a for a, d in zip(entry.outputs, entry.differentiable, strict=True) if d)
+        inputs = entry.inputs + tuple(
+            None if missing else a for a, missing in zip(cotangents, absent, strict=True)
+        )
+        found = entry.cache[key] = Entry(
+            f"{entry.name}_vjp", fn, inputs, pull_of(entry, mask).outputs,
+            grad_name=f"{entry.grad_name.removesuffix('0')}Backward0",
+        )  # fmt: skip
+    return found
+
+
+def saved_entry(entry: Entry, mask: int, tree) -> Entry:
+    """Return the pullback of an instruction flushed earlier: its residuals and cotangents in."""
+    size = tree.num_leaves
+
+    def fn(*values):
+        pull = jax.tree_util.tree_unflatten(tree, values[:size])
+        return pull_back(entry, pull, values[size:])
+
+    return Entry(f"{entry.name}_pull", fn, (), pull_of(entry, mask).outputs)
+
+
+def residual_tree(entry: Entry, mask: int):
+    """Return the tree of residuals an op's pullback needs, without running the op."""
+    key = ("residuals", mask)
+    if key not in entry.cache:
+        structs = [
+            None if a is None else jax.ShapeDtypeStruct(a.shape, a.dtype.numpy)
+            for a in entry.inputs
+        ]
+        with jax.enable_x64(True):
+            pull = jax.eval_shape(lambda *x: linearize(entry, mask, x)[1], *structs)
+        entry.cache[key] = jax.tree_util.tree_structure(pull)
+    return entry.cache[key]
