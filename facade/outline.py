@@ -6,6 +6,8 @@ from facade.pullback import Pull
 from facade.reroll import LEAST, Least, Listing, Run, Step
 from facade.tape import ABSENT, LEAF, SLOT
 
+WINDOW = 1024  # instructions by which it is told whether a tape repeats
+
 
 class Outline:
     """The part of a tape's code that its results need.
@@ -33,18 +35,38 @@ class Outline:
         """Return the loops among the instructions needed."""
         place = {i: at for at, i in enumerate(self.order)}
         kinds: dict = {}
-        steps = []
-        for i in self.order:
-            entry, refs, _ = self.code[i]
-            forward = -1
-            if type(entry) is Pull:
-                forward, refs = place[refs[0]], refs[1:]
-            # which operands are absent, and which are numbers
-            operands = tuple([r if r == ABSENT else max(r & 3, LEAF) for r in refs])
-            key = (entry, self.masks.get(i), operands) if _may_repeat(entry) else i
-            steps.append(Step(kinds.setdefault(key, len(kinds)), refs, forward))
+        steps = [_step(self.code[i], i, self.masks.get(i), kinds, place) for i in self.order]
         owner = [place.get(i, -1) for i, _ in self.owners]
         return Listing(steps, owner, [k for _, k in self.owners], least).search()
+
+
+def repeats(code) -> bool:
+    """Return whether a code, as far as can be told from its end, is mostly loops."""
+    end = code[-WINDOW:]
+    kinds: dict = {}
+    steps = [_step(instruction, i, None, kinds, {}) for i, instruction in enumerate(end)]
+    own = [(i, k) for i, (entry, _, _) in enumerate(end) for k in range(len(entry.outputs))]
+    before = sum([len(entry.outputs) for entry, _, _ in code[:-WINDOW]])
+    owner, number = [-1] * before + [i for i, _ in own], [0] * before + [k for _, k in own]
+    runs = Listing(steps, owner, number, LEAST).search()
+    return 2 * sum([run.period * run.count for run in runs]) > len(end)
+
+
+def _step(instruction, i: int, mask: int | None, kinds: dict, place: dict) -> Step:
+    """Return what the search needs of an instruction.
+
+    Args:
+        kinds: Numbers of the kinds known so far.
+        place: Instruction -> its position; empty if pulls need not be followed.
+    """
+    entry, refs, _ = instruction
+    forward = -1
+    if type(entry) is Pull:
+        forward, refs = place.get(refs[0], -1), refs[1:]
+    # which operands are absent, and which are numbers
+    operands = tuple([r if r == ABSENT else max(r & 3, LEAF) for r in refs])
+    key = (entry, mask, operands) if _may_repeat(entry) else i
+    return Step(kinds.setdefault(key, len(kinds)), refs, forward)
 
 
 def _may_repeat(entry) -> bool:

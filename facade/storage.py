@@ -9,8 +9,9 @@ import numpy as np
 from facade import deferred, devices
 from facade.avals import Aval
 from facade.devices import CPU, is_jax_default, jax_device
+from facade.outline import repeats
 from facade.program import flush
-from facade.tape import MAX_INSTRUCTIONS, MAX_PINNED_BYTES, SLOT, Tape, tape_on
+from facade.tape import MAX_LEAVES, MAX_LOOPING, MAX_PINNED_BYTES, SLOT, Tape, tape_on
 
 
 class Storage:
@@ -165,9 +166,18 @@ def attend(tape: Tape) -> Tape:
     data in use don't count).
     """
     tape.attention = False
-    if not tape.closed and (len(tape.code) >= MAX_INSTRUCTIONS or _pins_too_much(tape)):
+    if not tape.closed and (_is_too_long(tape) or _pins_too_much(tape)):
         flush(tape)
     return tape_on(tape.device) if tape.closed else tape
+
+
+def _is_too_long(tape: Tape) -> bool:
+    if len(tape.code) < tape.limit:
+        return False
+    if tape.limit < MAX_LOOPING and len(tape.leaves) < MAX_LEAVES and repeats(tape.code):
+        tape.limit = MAX_LOOPING
+        return False
+    return True
 
 
 def _pins_too_much(tape: Tape) -> bool:

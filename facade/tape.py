@@ -14,6 +14,8 @@ SLOT, LEAF, FLOAT, INT = range(4)
 ABSENT = -1
 
 MAX_INSTRUCTIONS = 2048  # a longer tape is flushed: compile time grows faster than length
+MAX_LOOPING = 65_536  # of a tape that repeats: as loops its program stays small
+MAX_LEAVES = 256  # that such a tape reads
 MAX_PATHS = 200_000  # instructions remembered of all tapes
 MAX_PINNED_BYTES = 256 << 20  # bytes held alive only by a tape before it is flushed
 
@@ -68,7 +70,7 @@ class Tape:
 
     __slots__ = (
         "__weakref__", "attention", "backward_pending", "bytes_checked", "closed", "code",
-        "device", "failure", "floats", "ints", "leaf_cells", "leaf_of", "leaves", "lock",
+        "device", "failure", "floats", "ints", "leaf_cells", "leaf_of", "leaves", "limit", "lock",
         "nodes", "outcome", "parameter_written", "path", "pending", "pinned_bytes", "plan", "pure",
         "slots", "source_of", "sources",
     )  # fmt: skip
@@ -78,6 +80,7 @@ class Tape:
         self.code: list[tuple[Entry, tuple[int, ...], tuple[int, ...]]] = []
         self.path = _root(device)
         self.slots = 0
+        self.limit = MAX_INSTRUCTIONS  # instructions, before a look is taken
         self.pending: list = []
         self.nodes: list = []
         self.sources: list = []
@@ -109,7 +112,7 @@ class Tape:
         if path is None:
             path = self.path.next[step] = Path()
         self.path = path
-        if first > MAX_INSTRUCTIONS:
+        if first > self.limit:
             self.attention = True
         return first
 
@@ -180,6 +183,7 @@ class _ThreadState(threading.local):
     def __init__(self) -> None:
         self.grad = True
         self.inference = False
+        self.autocast: frozenset[str] = frozenset()  # the device types it is on for
         self.tape = Tape(CPU)
         self.tapes = {CPU: self.tape}
 

@@ -10,7 +10,7 @@ from parity import assert_same
 import facade
 from facade import program, reroll
 from facade.lower import lower
-from facade.outline import Outline
+from facade.outline import Outline, repeats
 from facade.recording import record_function
 from facade.tape import state
 
@@ -469,6 +469,33 @@ def test_an_error_inside_a_loop_harms_only_what_depends_on_it():
     np.testing.assert_allclose(fine.numpy(), 2 * x.numpy())
     with pytest.raises(RuntimeError, match="could not be computed"):
         y.tolist()
+
+
+def long_rnn(module):
+    params, x, h = cell(module), inputs(module, 400, B, D), module.zeros(B, H)
+    total = 0
+    for t in range(400):
+        h = tanh_step(module, params, x[t], h)
+        total = total + h.pow(2).mean()
+    return gradients(module, total, params)
+
+
+def test_a_long_loop_is_one_program():
+    facade.zeros(1).tolist()
+    with compilations() as count:
+        ours = as_read(long_rnn(facade))
+    assert count == [1]
+    assert_same(ours, long_rnn(torch), tolerance=(2e-4, 1e-5))
+
+
+def test_a_long_tape_is_told_from_a_loop():
+    x = facade.zeros(2)
+    for choice in np.random.default_rng(0).integers(0, 3, 600):
+        x = (x + 1, x * 2, x.tanh())[choice]
+    assert not repeats(state.tape.code)
+    for _ in range(300):
+        x = facade.tanh(x * 2 + 1)
+    assert repeats(state.tape.code)
 
 
 def test_jax_differentiates_a_loop():

@@ -15,7 +15,7 @@ from facade import program
 from facade.lower import lower
 from facade.ops.registry import infer_function
 from facade.recording import record_function
-from facade.tape import MAX_INSTRUCTIONS, state
+from facade.tape import MAX_INSTRUCTIONS, MAX_LOOPING, state
 
 
 @pytest.fixture(autouse=True)
@@ -147,8 +147,14 @@ class TestBounds:
         x = facade.tensor(0.0)
         for _ in range(length):
             x = x + 1
-            assert len(state.tape.code) <= MAX_INSTRUCTIONS + 2
+            assert len(state.tape.code) <= MAX_LOOPING + 2
         assert x.item() == length
+
+    def test_long_chain_without_a_loop(self):
+        x = facade.tensor(0.0)
+        for add in np.random.default_rng(0).integers(0, 2, 2100):
+            x = x + 1 if add else x * 1
+            assert len(state.tape.code) <= MAX_INSTRUCTIONS + 2
 
     @pytest.mark.parametrize("depth", [500, pytest.param(10_000, marks=pytest.mark.slow)])
     def test_deep_graph(self, depth):
@@ -161,7 +167,8 @@ class TestBounds:
 
     def test_graph_across_flushes(self, monkeypatch):
         monkeypatch.setattr("facade.tape.MAX_INSTRUCTIONS", 50)
-        monkeypatch.setattr("facade.storage.MAX_INSTRUCTIONS", 50)
+        monkeypatch.setattr("facade.storage.MAX_LOOPING", 50)
+        monkeypatch.setattr(state.tape, "limit", 50)
         self.test_deep_graph(400)
 
     def test_lazy_accumulation_is_bounded(self):
