@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from facade import reroll
 from facade.avals import aval
 from facade.loops import from_end
 from facade.ops.registry import OPS, Entry, infer
@@ -71,6 +72,7 @@ class Lengths:
         entries: Instruction -> the entry that takes a leaf with room.
         packing: What makes it differ from other tapes with its key.
         places: Per kind of number where each of the tape's is among those packed.
+        pays: Whether one of the loops is long enough to be one of a program for this length.
 
     Raises:
         Unlike: it has no loop, or its length shows elsewhere.
@@ -82,6 +84,7 @@ class Lengths:
         if not self.runs:
             raise Unlike
         sizes = [run.count for run in self.runs]
+        self.pays = any((r.count - 1) * r.period >= reroll.LEAST.saved for r in self.runs)
         self.long = _long_leaves(outline, self.runs, sizes)
         self.sizes = sizes
         self.rooms = tuple([max(SMALLEST, 1 << (size - 1).bit_length()) for size in sizes])

@@ -19,7 +19,8 @@ from facade.tape import Path, Tape
 MAX_PROGRAMS = 512
 
 _programs: dict[tuple, "Program"] = {}
-_lengths: dict[tuple, Any] = {}  # what loops do -> the lengths they had, None if they vary
+# what loops do -> the lengths they had, None if they vary; whether any were long
+_lengths: dict[tuple, tuple[list[int] | None, bool]] = {}
 _clock = itertools.count()
 
 
@@ -307,9 +308,11 @@ def _fitted(tape: Tape, wanted: list[int], free: list[bool]) -> Fitted | None:
     blocks = (tape.device, lengths.blocks)
     if len(_lengths) > MAX_PROGRAMS:
         _lengths.clear()
-    if _lengths.setdefault(blocks, lengths.sizes) == lengths.sizes:
+    sizes, pays = _lengths.get(blocks, (lengths.sizes, False))
+    varies, pays = sizes != lengths.sizes, pays or lengths.pays
+    _lengths[blocks] = (None if varies else sizes, pays)
+    if not (varies and pays):
         return None
-    _lengths[blocks] = None  # they do vary
     key = (tape.device, lengths.key, tuple(free))
     program = _programs.get(key)
     if program is None:

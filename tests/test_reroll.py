@@ -604,6 +604,15 @@ class TestAnyLength:
             as_read(without_gradients(facade, x))
         assert program.program_count() == 1
 
+    def test_short_loops_are_no_loops_of_any_length(self):
+        program.clear()
+        for length in (4, 5, 6):
+            h = facade.ones(B)
+            for _ in range(length):
+                h = facade.sin(h * 2) + facade.cos(h) - 0.5
+            h.tolist()
+        assert program.program_count() == 3
+
     def test_what_depends_on_the_length_is_not_shared(self):
         def stacked(module, x):
             h, seen = module.zeros(B, D), []
