@@ -8,7 +8,7 @@ from typing import Any
 from facade.hooks import RemovableHandle, add_hook
 from facade.lower import residual_tree, saved_entry
 from facade.ops.registry import Entry
-from facade.tape import Tape
+from facade.tape import Path, Tape
 
 _sequence = itertools.count(1)
 
@@ -22,30 +22,40 @@ class Node:
     Attributes:
         home: The tape it is recorded on; after the flush the :class:`Segment` that this left
             behind; None once ``backward()`` has consumed it.
-        index: Its instruction there.
-        mask: Which operands a gradient is wanted for: bit i stands for operand i.
-        edges: ``(node, result number)`` of each of those operands.
+        path: Its place on that tape.
+        edges: ``(node, result number)`` of each operand that a gradient is wanted for.
         sequence: Later ops have higher numbers.
         hooks: The hooks, by kind; None while there are none.
     """
 
-    __slots__ = (
-        "__weakref__", "edges", "entry", "home", "hooks", "index", "mask", "metadata_", "sequence",
-    )  # fmt: skip
+    __slots__ = ("__weakref__", "edges", "home", "hooks", "metadata_", "path", "sequence")
 
-    def __init__(self, entry: Entry, tape: Tape, index: int, mask: int, edges: tuple) -> None:
-        self.entry = entry
+    def __init__(self, path: Path, tape: Tape, edges: tuple) -> None:
+        self.path = path
         self.home: Any = tape
-        self.index = index
-        self.mask = mask
         self.edges = edges
         self.sequence = next(_sequence)
         self.hooks: Hooks | None = None
 
     @property
+    def entry(self) -> Entry:
+        """The op."""
+        return self.path.step[0]
+
+    @property
+    def index(self) -> int:
+        """The number of its instruction on the tape."""
+        return self.path.length - 1
+
+    @property
+    def mask(self) -> int:
+        """Which operands a gradient is wanted for: bit i stands for operand i."""
+        return self.path.mask
+
+    @property
     def outputs(self):
         """Avals of the op's results."""
-        return self.entry.outputs
+        return self.path.step[0].outputs
 
     def release(self) -> None:
         """Let go of everything but the graph's shape."""
@@ -157,7 +167,7 @@ class AccumulateGrad:
     Holds its leaf weakly: the leaf holds the node, and a gradient nobody can read is not missed.
     """
 
-    __slots__ = ("__weakref__", "hooks", "leaf", "metadata")
+    __slots__ = ("__weakref__", "aval", "hooks", "leaf", "metadata")
     sequence = 0  # runs after every other node
     home = None
     next_functions = ()
@@ -165,6 +175,7 @@ class AccumulateGrad:
 
     def __init__(self, leaf) -> None:
         self.leaf = weakref.ref(leaf)
+        self.aval = leaf._aval  # for when it is gone
         self.hooks: Hooks | None = None
         self.metadata: dict = {}
 
@@ -176,7 +187,7 @@ class AccumulateGrad:
     @property
     def outputs(self) -> tuple[Any, ...]:
         leaf = self.leaf()
-        return (leaf._aval,) if leaf is not None else (None,)
+        return (self.aval if leaf is None else leaf._aval,)
 
     def name(self) -> str:
         return "torch::autograd::AccumulateGrad"

@@ -1,15 +1,17 @@
-"""Compile a tape once and run it: keys, the program cache, donation. The only caller of jax.jit."""
+"""Compile a tape once and run it: keys, the program cache, donation."""
 
 import contextlib
 import itertools
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 from sys import getrefcount
 from typing import Any
 
 import jax
 import numpy as np
 
+from facade import op_tier
 from facade.devices import is_jax_default, jax_device
 from facade.lengths import Lengths, Packing, Unlike
 from facade.lower import lower, saved_entry, sources
@@ -22,54 +24,31 @@ _programs: dict[tuple, "Program"] = {}
 # what loops do -> the lengths they had, None if they vary; whether any were long
 _lengths: dict[tuple, tuple[list[int] | None, bool]] = {}
 _clock = itertools.count()
+_choosers: defaultdict[Any, op_tier.Chooser] = defaultdict(op_tier.Chooser)
 
 
-class Program:
-    """One compiled tape.
+class Runner:
+    """A way to run a tape.
 
     Attributes:
-        kept, donated: Indices of the leaves, in the order the compiled function takes them.
+        saved: The instructions whose pullback is kept, with their masks.
         trees: Per saved instruction, how its residuals are put back into a pullback.
         sources: Per saved instruction, where each residual is found: ``("result", i)`` among the
-            function's results or ``("leaf", i)`` among its leaves. Known once it was traced.
+            results or ``("leaf", i)`` among the leaves. Known once it was run.
         entries: What later tapes call the saved pullbacks by.
-        last_used: Tells the least recently used program.
-        paths: Where it is found.
     """
 
-    def __init__(
-        self, tape: Tape, wanted: list[int], saved: dict[int, int], free: list, lengths=None
-    ) -> None:
-        count = len(tape.leaves)
-        self.donated = () if saved else _donated(tape, wanted, free)
-        self.kept = tuple(i for i in range(count) if i not in set(self.donated))
+    run: Callable  # (donated leaves, kept leaves, floats, ints) -> results
+
+    def __init__(self, saved: dict[int, int]) -> None:
         self.saved = saved
-        self.floats, self.ints = Numbers(np.float64), Numbers(np.int64)
-        self.last_used = 0
-        self.paths: list = []
         self.trees: dict = {}
         self.sources: dict = {}
         self.entries: dict = {}
-        body = lower(tuple(tape.code), wanted, saved, lengths)
-
-        def step(donated_leaves, kept_leaves, floats, ints):
-            leaves: list = [None] * count
-            for i, x in zip(self.donated + self.kept, donated_leaves + kept_leaves, strict=True):
-                leaves[i] = x
-            slots, pulls = body(leaves, floats, ints)
-            results = [slots[i] for i in wanted]
-            self._plan(pulls, leaves, results)
-            return results
-
-        # PyTorch rounds bfloat16 after each op. A tape inside somebody's trace takes no options.
-        options = None if tape.pure else {"xla_allow_excess_precision": False}
-        self.run = jax.jit(step, donate_argnums=0, compiler_options=options)
 
     def arguments(self, tape: Tape) -> tuple:
         """Return what :attr:`run` takes of a tape; call it with 64-bit types on."""
-        donated = [tape.leaves[i] for i in self.donated]
-        kept = [tape.leaves[i] for i in self.kept]
-        return donated, kept, self.floats.array(tape.floats), self.ints.array(tape.ints)
+        return [], tape.leaves, tape.floats, tape.ints
 
     def _plan(self, pulls, leaves, results) -> None:
         """Append the residuals that are neither leaves nor results already to the results."""
@@ -84,15 +63,70 @@ class Program:
             self.sources[index] = [known[id(x)] for x in residuals]
 
 
-class Fitted:
+class OpByOp(Runner):
+    """A tape run by its ops, once: it has no program."""
+
+    def __init__(self, tape: Tape, wanted: list[int], saved: dict[int, int]) -> None:
+        super().__init__(saved)
+        code = tape.code
+
+        def run(_, leaves, floats, ints):
+            results, pulls = op_tier.run(code, leaves, floats, ints, wanted, saved)
+            self._plan(pulls, leaves, results)
+            return results
+
+        self.run = run
+
+
+class Program(Runner):
+    """One compiled tape.
+
+    Attributes:
+        kept, donated: Indices of the leaves, in the order :attr:`run` takes them.
+        last_used: Tells the least recently used program.
+        paths: Where it is found.
+    """
+
+    def __init__(
+        self, tape: Tape, wanted: list[int], saved: dict[int, int], free: list, lengths=None
+    ) -> None:
+        super().__init__(saved)
+        count = len(tape.leaves)
+        self.donated = () if saved else _donated(tape, wanted, free)
+        self.kept = tuple(i for i in range(count) if i not in set(self.donated))
+        self.floats, self.ints = Numbers(np.float64), Numbers(np.int64)
+        self.last_used = 0
+        self.paths: list = []
+        body = lower(tuple(tape.code), wanted, saved, lengths)
+
+        def step(donated_leaves, kept_leaves, floats, ints):
+            leaves: list = [None] * count
+            for i, x in zip(self.donated + self.kept, donated_leaves + kept_leaves, strict=True):
+                leaves[i] = x
+            slots, pulls = body(leaves, floats, ints)
+            results = [slots[i] for i in wanted]
+            self._plan(pulls, leaves, results)
+            return results
+
+        # a tape inside somebody's trace takes no options
+        options = None if tape.pure else op_tier.COMPILER_OPTIONS
+        self.run = jax.jit(step, donate_argnums=0, compiler_options=options)
+
+    def arguments(self, tape: Tape) -> tuple:
+        donated = [tape.leaves[i] for i in self.donated]
+        kept = [tape.leaves[i] for i in self.kept]
+        return donated, kept, self.floats.array(tape.floats), self.ints.array(tape.ints)
+
+
+class Fitted(Runner):
     """A program for tapes of any length, as the program of one of them."""
 
     def __init__(self, program: Program, packing: Packing) -> None:
+        super().__init__({})
         self.program, self.packing = program, packing
-        self.run, self.sources, self.paths = program.run, program.sources, program.paths
+        self.run, self.paths = program.run, program.paths
 
     def arguments(self, tape: Tape) -> tuple:
-        """See :meth:`Program.arguments`."""
         leaves = self.packing.leaves(tape.leaves)
         donated = [leaves[i] for i in self.program.donated]
         kept = [leaves[i] for i in self.program.kept]
@@ -132,27 +166,27 @@ class Segment:
     Attributes:
         program: Knows how saved residuals become pullbacks.
         residuals: Instruction -> the arrays its pullback needs.
-        code, leaves, floats, ints: The tape's own, so that ``create_graph=True`` can record a part
+        path, leaves, floats, ints: The tape's own, so that ``create_graph=True`` can record a part
             of it again.
         replayed: Where the part recorded again lies, on which tape.
     """
 
-    __slots__ = ("code", "floats", "ints", "leaves", "program", "replayed", "residuals")
+    __slots__ = ("floats", "ints", "leaves", "path", "program", "replayed", "residuals")
 
-    def __init__(self, tape: Tape, program: Program) -> None:
+    def __init__(self, tape: Tape, program: Runner) -> None:
         self.program = program
         self.residuals: dict[int, list] = {}
-        self.code, self.leaves = tape.code, tape.leaves
+        self.path, self.leaves = tape.path, tape.leaves
         self.floats, self.ints = tape.floats, tape.ints
         self.replayed: tuple | None = None
 
-    def pull(self, index: int) -> Entry:
-        """Return the instruction that takes a node's residuals and cotangents."""
-        program = self.program
+    def pull(self, path: Path) -> Entry:
+        """Return the instruction that takes the residuals and cotangents of the one at ``path``."""
+        program, index = self.program, path.length - 1
         found = program.entries.get(index)
         if found is None:
             found = program.entries[index] = saved_entry(
-                self.code[index][0], program.saved[index], program.trees[index]
+                path.step[0], program.saved[index], program.trees[index]
             )
         return found
 
@@ -172,14 +206,14 @@ def flush(tape: Tape, want: tuple = ()) -> None:
         raise RuntimeError("this value could not be computed") from tape.failure
     with tape.lock:
         if not tape.outcome:
-            if tape.closed or not tape.code:
+            if tape.closed or not tape.path.length:
                 return
             # a thread that records here from now on notices, and records anew
             tape.closed = tape.attention = True
             try:
                 _execute(tape, want)
             except BaseException as error:
-                tape.path = Path()  # no tape is equal to one that failed
+                tape.path = tape.path.twin()  # no tape is equal to one that failed
                 if isinstance(error, Exception) and hasattr(error, "instruction"):
                     _lose(tape, error.instruction, error)  # type: ignore[attr-defined]
                 raise
@@ -190,10 +224,11 @@ def flush(tape: Tape, want: tuple = ()) -> None:
 
 def _lose(tape: Tape, instruction: int, error: Exception) -> None:
     """Give up what depends on an instruction that can't be lowered; the rest stays pending."""
-    owners = [i for i, (entry, _, _) in enumerate(tape.code) for _ in entry.outputs]
+    code = tape.code
+    owners = [i for i, (entry, _, _) in enumerate(code) for _ in entry.outputs]
     lost = {instruction}
-    for i in range(instruction + 1, len(tape.code)):
-        if not lost.isdisjoint(sources(tape.code, owners, i)):
+    for i in range(instruction + 1, len(code)):
+        if not lost.isdisjoint(sources(code, owners, i)):
             lost.add(i)
     nowhere = Tape(tape.device)
     nowhere.failure = error
@@ -213,21 +248,19 @@ def _execute(tape: Tape, want: tuple) -> None:
                 heirs.append(cell)
             else:
                 cell.tape = None
-    tape.leaf_cells.clear()
     nodes = _live_nodes(tape) if tape.nodes else ()
-    known = set(heirs)
     # JAX gives a donated buffer to the next result of its kind: the heirs come first.
     # 3: the list, the name and the call's argument.
     cells = [
         *heirs,
-        *[c for c in tape.pending if getrefcount(c) > 3 and c.tape is tape and c not in known],
+        *[c for c in tape.pending if c.tape is tape and getrefcount(c) > 3],
         *want,
     ]
     tape.pending = cells
+    tape.leaf_cells.clear()
     wanted = tuple([c.ref for c in cells])
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
-    program = _program(tape, wanted, nodes, free)
-    program.last_used = next(_clock)
+    program = _runner(tape, wanted, nodes, free)
     tape.plan = (program, cells, nodes)
     with jax.enable_x64(True), _placement(tape.device):
         arguments = program.arguments(tape)
@@ -282,8 +315,8 @@ def _donated(tape: Tape, wanted: list[int], free: list[bool]) -> tuple[int, ...]
     return tuple(donated)
 
 
-def _program(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Any:
-    """Return the program of a tape, found by its path, or else by its code."""
+def _runner(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Any:
+    """Return the program of a tape, found by its path, or else by its code; or go op by op."""
     saved = tuple([(n.index, n.mask) for n in nodes])
     short = (tape.pure, wanted, saved, tuple(free))
     program = tape.path.programs.get(short)
@@ -293,9 +326,16 @@ def _program(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> An
         if program is None:
             slots = [ref >> 2 for ref in wanted]
             program = _fitted(tape, slots, free) if not (saved or tape.pure) else None
-            program = program or _keep(key, Program(tape, slots, dict(saved), free))
+            if program is None:
+                trains = bool(saved) or tape.backward_pending
+                if not tape.pure and _choosers[tape.device].by_ops(tape.path, trains):
+                    return OpByOp(tape, slots, dict(saved))
+                program = _keep(key, Program(tape, slots, dict(saved), free))
         tape.path.programs[short] = program
         program.paths.append((tape.path, short))
+    elif tape.backward_pending:
+        _choosers[tape.device].surprises = 0
+    program.last_used = next(_clock)
     return program
 
 
@@ -342,6 +382,11 @@ def _placement(device):
 def program_count() -> int:
     """Return how many programs are kept."""
     return len(_programs)
+
+
+def forget_choices() -> None:
+    """Forget which tapes came as a surprise."""
+    _choosers.clear()
 
 
 def clear() -> None:

@@ -97,13 +97,18 @@ def vjp_entry(entry: Entry, mask: int, absent: tuple[bool, ...]) -> Entry:
 
 def saved_entry(entry: Entry, mask: int, tree) -> Entry:
     """Return the pullback of an instruction flushed earlier: its residuals and cotangents in."""
+    key = ("saved", mask, tree)
+    found = entry.cache.get(key)
+    if found is not None:
+        return found
     size = tree.num_leaves
 
     def fn(*values):
         pull = jax.tree_util.tree_unflatten(tree, values[:size])
         return pull_back(entry, pull, values[size:])
 
-    return Entry(f"{entry.name}_pull", fn, (), pull_of(entry, mask).outputs)
+    found = entry.cache[key] = Entry(f"{entry.name}_pull", fn, (), pull_of(entry, mask).outputs)
+    return found
 
 
 def residual_tree(entry: Entry, mask: int):

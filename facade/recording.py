@@ -1,5 +1,6 @@
 """Record an op on the tape: the look-up of its result, its references, its autograd node."""
 
+import itertools
 from typing import Any
 
 import jax
@@ -10,7 +11,7 @@ from facade.graph import node_type
 from facade.ops.registry import Entry, Kind, OpSpec, infer, infer_function
 from facade.size import Size
 from facade.storage import OtherDevice, Storage, View, attend, locate, transfer
-from facade.tape import ABSENT, SLOT, Tape, state, tape_on
+from facade.tape import ABSENT, SLOT, Path, Tape, state, tape_on
 
 MAX_SIGNATURES = 4096  # per op; the oldest is forgotten
 
@@ -53,72 +54,123 @@ def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()
     Raises:
         Whatever PyTorch raises for these operands.
     """
-    return _record(None, operands, spec, static, counts)
-
-
-def record_entry(entry: Entry, operands: tuple) -> Any:
-    """Record one instruction whose signature is known."""
-    return _record(entry, operands, None, (), ())
-
-
-def _record(entry: Entry | None, operands: tuple, spec, static: tuple, counts: tuple) -> Any:
     # one pass over the operands: this runs for every op of every step
     tape = state.tape
     if tape.attention:
         tape = attend(tape)
-    signature: list = [static, counts]
-    refs: list[int] = []
-    edges, edge_numbers = [], []
-    mask, bit = 0, 1  # of the operands that a gradient is wanted for
+    tracks = state.grad
+    # an operand is its aval and reference, and its edge if a gradient is wanted for it
+    key: list = [spec.signatures, static, counts]
+    edges = []
     try:
         for x in operands:
             if isinstance(x, TensorBase):
-                signature.append(x._aval)
+                key.append(x._aval)
                 cell = x._cell
-                refs.append(cell.ref if cell.tape is tape else _reach(x, tape))
+                key.append(cell.ref if cell.tape is tape else _reach(x, tape))
                 node = x._node
-                if node is not None:
-                    mask |= bit
+                if node is not None and tracks:
                     edges.append((node, x._number))
-                    edge_numbers.append(
-                        node.index << 21 | x._number << 1
+                    key.append(
+                        node.path.length << 21 | x._number << 1
                         if node.home is tape
                         else tape.source(node, x._number)
                     )
             else:
-                signature.append(x.__class__)
-                refs.append(ABSENT if x is None else tape.number(x))
-            bit <<= 1
+                key.append(x.__class__)
+                if x is not None:
+                    key.append(tape.number(x))
+        path = tape.path.next.get(tuple(key))
+    except OtherDevice:
+        tape.take_back(_number_refs(key))
+        return record(spec, _on_one_device(operands), static, counts)
+    except TypeError:  # an argument that isn't hashable, or no number: told apart below
+        path = None
+    if path is None:
+        entry = _known(spec, key, static, counts)
         if entry is None:
-            entry = spec.memo.get(tuple(signature))
+            tape.take_back(_number_refs(key))
+            return record_entry(*_first_sight(spec, operands, static, counts))
+        path = _new_path(tape.path, entry, key, operands, tracks)
+    tape.advance(path)
+    return _results(tape, path, operands, edges)
+
+
+def record_entry(entry: Entry, operands: tuple) -> Any:
+    """Record one instruction whose signature is known."""
+    tape = state.tape
+    if tape.attention:
+        tape = attend(tape)
+    refs, edges, mask = [], [], 0
+    try:
+        for i, x in enumerate(operands):
+            if isinstance(x, TensorBase):
+                cell = x._cell
+                refs.append(cell.ref if cell.tape is tape else _reach(x, tape))
+                if x._node is not None and state.grad and entry.tracks:
+                    mask |= 1 << i
+                    edges.append((x._node, x._number))
+            else:
+                refs.append(ABSENT if x is None else tape.number(x))
     except OtherDevice:
         tape.take_back(refs)
-        return _record(entry, _on_one_device(operands), spec, static, counts)
-    except TypeError:  # an argument that isn't hashable, or no number: told apart below
-        if entry is not None:
-            raise
-    if entry is None:
-        tape.take_back(refs)
-        return record_entry(*_first_sight(spec, operands, static, counts))
+        return record_entry(entry, _on_one_device(operands))
+    path = tape.append(entry, tuple(refs), tape.edges(edges), mask)
+    return _results(tape, path, operands, edges)
+
+
+def _results(tape: Tape, path: Path, operands: tuple, edges: list) -> Any:
+    """Return the tensors that an instruction just recorded stands for."""
+    entry = path.step[0]
     node = None
-    if mask and entry.tracks and state.grad:
-        kind = entry.node_type or node_type(entry)
-        node = kind(entry, tape, len(tape.code), mask, tuple(edges))
+    if path.mask:
+        node = (entry.node_type or node_type(entry))(path, tape, tuple(edges))
         tape.nodes.append(node)
-        first = tape.append(entry, tuple(refs), tuple(edge_numbers))
-    else:
-        first = tape.append(entry, tuple(refs))
     if entry.view is not None:
-        result = _view_results(entry, operands, tape, first, node)
+        result = _view_results(entry, operands, tape, path.first, node)
     elif entry.single:
-        cell = Storage(entry.outputs[0], tape.device, None, tape, first << 2)
-        tape.pending.append(cell)
-        result = wrap(cell, entry.outputs[0], node)
+        result = pending_tensor(tape, path.first << 2, entry.outputs[0], node)
     else:
-        result = _results(entry, tape, first, node)
+        result = tuple(
+            pending_tensor(
+                tape, path.first + i << 2, aval, node if entry.differentiable[i] else None, i
+            )
+            for i, aval in enumerate(entry.outputs)
+        )
     if tape.closed:  # flushed by another thread meanwhile; the instruction may have come too late
         return record_entry(entry, operands)
     return result
+
+
+def _number_refs(key: list) -> list[int]:
+    """Return the references to Python numbers in a key that :func:`record` made."""
+    kinds = (float, int, bool)
+    return [ref for kind, ref in itertools.pairwise(key[3:]) if kind in kinds]
+
+
+def _known(spec: OpSpec, key: list, static: tuple, counts: tuple) -> Entry | None:
+    """Return the entry of a key that :func:`record` made, if the op was seen at its signature."""
+    kinds = [x for x in key[3:] if type(x) is not int]
+    try:
+        return spec.memo.get((static, counts, *kinds))
+    except TypeError:
+        return None
+
+
+def _new_path(parent: Path, entry: Entry, key: list, operands: tuple, tracks: bool) -> Path:
+    """Return the path that an instruction leads to which was not recorded at this place before."""
+    items = iter(key[3:])
+    refs, edges, mask = [], [], 0
+    for i, x in enumerate(operands):
+        next(items)
+        refs.append(ABSENT if x is None else next(items))
+        if tracks and isinstance(x, TensorBase) and x._node is not None:
+            edges.append(next(items))
+            mask |= 1 << i
+    if not entry.tracks:
+        edges, mask = [], 0
+    path = parent.next[tuple(key)] = parent.child(entry, tuple(refs), tuple(edges), mask)
+    return path
 
 
 def _reach(x: TensorBase, tape: Tape) -> int:
@@ -129,18 +181,16 @@ def _reach(x: TensorBase, tape: Tape) -> int:
     return locate(x._cell, tape)
 
 
-def _results(entry: Entry, tape: Tape, first: int, node) -> tuple:
-    return tuple(
-        pending_tensor(tape, first + i << 2, aval, node if entry.differentiable[i] else None, i)
-        for i, aval in enumerate(entry.outputs)
-    )
-
-
 def pending_tensor(tape: Tape, ref: int, aval, node=None, number: int = 0) -> Any:
     """Return a tensor whose value waits for a slot of ``tape``."""
     cell = Storage(aval, tape.device, None, tape, ref)
     tape.pending.append(cell)
-    return wrap(cell, aval, node, number)
+    t = _new(TENSOR_TYPE)
+    t._cell = cell
+    t._aval = aval
+    t._node = node
+    t._number = number
+    return t
 
 
 def _view_results(entry: Entry, operands: tuple, tape: Tape, first: int, node):
@@ -234,9 +284,10 @@ def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:
 
     Args:
         fn, operands, key: As for :func:`record_function`.
-        targets: Per result the tensor that takes it, of its shape and dtype; None for a new tensor.
+        targets: Per result the tensor that takes it, of its shape and dtype; None for a new tensor,
+            which then stands here.
     Returns:
-        The targets, the new tensors in their places.
+        The targets.
     """
     tape = state.tape
     if tape.attention:
@@ -255,19 +306,18 @@ def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:
         tape.take_back(refs)
         return record_update(fn, _on_one_device(operands), targets, key)
     entry = _function_entry(fn, avals, key)
-    slot = tape.append(entry, tuple(refs))
+    ref = tape.append(entry, tuple(refs)).first << 2
     if tape.closed:  # flushed by another thread meanwhile
         return record_update(fn, operands, targets, key)
-    written = []
-    for target, aval in zip(targets, entry.outputs, strict=True):
-        if target is not None and type(target._cell) is Storage:
-            target._cell.rebind_slot(tape, slot << 2)
+    for i, target in enumerate(targets):
+        if target is None:
+            targets[i] = pending_tensor(tape, ref, entry.outputs[i])
+        elif type(target._cell) is Storage:
+            target._cell.rebind_slot(tape, ref)
         else:
-            new = pending_tensor(tape, slot << 2, aval)
-            target = new if target is None else target.write(new)
-        written.append(target)
-        slot += 1
-    return written
+            target.write(pending_tensor(tape, ref, entry.outputs[i]))
+        ref += 1 << 2
+    return targets
 
 
 def _function_entry(fn, avals: list, key: tuple) -> Entry:

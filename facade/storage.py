@@ -50,7 +50,7 @@ class Storage:
     def rebind_slot(self, tape: Tape, ref: int) -> None:
         """Make a result of an instruction on ``tape`` this storage's value."""
         self.version += 1
-        if self.array is not None or self.tape is not tape:
+        if self.tape is not tape:  # else it is among those that wait, or that were read, already
             tape.pending.append(self)
         self.array, self.tape, self.ref = None, tape, ref
 
@@ -121,8 +121,8 @@ def _locate_view(view: View, tape: Tape) -> int:
             return view.cached_ref
     ref = locate(view.storage, tape)
     for entry, numbers, number in view.chain:
-        first = tape.append(entry, (ref, *map(tape.number, numbers)))
-        ref = first + number << 2 | SLOT
+        path = tape.append(entry, (ref, *map(tape.number, numbers)))
+        ref = path.first + number << 2 | SLOT
     view.seen, view.array = view.storage.version, None
     view.cached_tape, view.cached_ref = tape, ref
     return ref
@@ -172,7 +172,7 @@ def attend(tape: Tape) -> Tape:
 
 
 def _is_too_long(tape: Tape) -> bool:
-    if len(tape.code) < tape.limit:
+    if tape.path.length < tape.limit:
         return False
     if tape.limit < MAX_LOOPING and len(tape.leaves) < MAX_LEAVES and repeats(tape.code):
         tape.limit = MAX_LOOPING

@@ -16,30 +16,74 @@ ABSENT = -1
 MAX_INSTRUCTIONS = 2048  # a longer tape is flushed: compile time grows faster than length
 MAX_LOOPING = 65_536  # of a tape that repeats: as loops its program stays small
 MAX_LEAVES = 256  # that such a tape reads
-MAX_PATHS = 200_000  # instructions remembered of all tapes
+MAX_PATHS = 131_072  # instructions remembered of all tapes
 MAX_PINNED_BYTES = 256 << 20  # bytes held alive only by a tape before it is flushed
+
+# instruction: (entry, a reference per operand, its autograd graph as numbers, see `Tape.edges`)
+Instruction = tuple[Entry, tuple[int, ...], tuple[int, ...]]
 
 
 class Path:
     """A place in the tree of all tapes recorded: the instructions from the root to here.
 
     The tree is built as tapes are recorded, so a tape that repeats an earlier one is known by the
-    identity of its path, and what was found out about it is kept there.
+    identity of its path, and what was found out about it is kept there: to record an op that was
+    recorded at this place before is to look it up in ``next``.
 
     Attributes:
-        next: Instruction -> the path that it leads to.
+        next: What was recorded -> the path that it leads to.
+        parent, step: The path before, and the instruction that leads here; None at the root.
+        length: How many instructions lead here.
+        first, end: Numbers of the last instruction's first slot, and of the next one's.
+        sights: How many tapes that ended here were run without a program.
+        mask: Of the last instruction's operands, which a gradient is wanted for.
         programs: What :mod:`facade.program` compiled for a tape that ends here.
         backwards: What :mod:`facade.autograd.engine` recorded for a backward that started here.
     """
 
-    __slots__ = ("backwards", "next", "programs")
+    __slots__ = (
+        "backwards", "end", "first", "length", "mask", "next", "parent", "programs", "sights",
+        "step",
+    )  # fmt: skip
     count = 0  # of all paths
 
-    def __init__(self) -> None:
+    def __init__(
+        self, parent: "Path | None" = None, step: Instruction | None = None, mask: int = 0
+    ) -> None:
+        self.parent: Any = parent
+        self.step: Any = step
+        self.mask = mask
+        self.length = self.first = self.end = 0
+        if parent is not None and step is not None:
+            self.length = parent.length + 1
+            self.first = parent.end
+            self.end = self.first + len(step[0].outputs)
+        self.sights = 0
         self.next: dict[tuple, Path] = {}
         self.programs: dict = {}
         self.backwards: dict = {}
         Path.count += 1
+
+    def child(self, entry, refs: tuple[int, ...], edges: tuple[int, ...], mask: int) -> "Path":
+        """Return the path that an instruction leads to from here."""
+        step = (entry, refs, edges)
+        path = self.next.get(step)
+        if path is None:
+            path = self.next[step] = Path(self, step, mask)
+        return path
+
+    def code(self) -> list[Instruction]:
+        """Return the instructions from the root to here."""
+        code, path = [], self
+        while path.step is not None:
+            code.append(path.step)
+            path = path.parent
+        code.reverse()
+        return code
+
+    def twin(self) -> "Path":
+        """Return a path of the same instructions that no tape comes to by recording them."""
+        return Path(self.parent, self.step, self.mask)
 
 
 _roots: dict[devices.device, Path] = {}
@@ -57,10 +101,7 @@ class Tape:
     """A Wengert list in SSA form: each instruction's results are new numbered slots.
 
     Attributes:
-        code: ``(entry, references, edges)`` per instruction; edges are its autograd graph, see
-            :meth:`edges`.
-        path: The code so far, as a place in the tree of all tapes.
-        slots: How many results the instructions have so far.
+        path: The instructions so far, as a place in the tree of all tapes.
         pending: The cells that wait for a slot; they may die or be rebound meanwhile.
         nodes: The autograd nodes of its instructions, in order.
         sources: Nodes of the graph that are not instructions here: leaves, and what was flushed.
@@ -69,17 +110,15 @@ class Tape:
     """
 
     __slots__ = (
-        "__weakref__", "attention", "backward_pending", "bytes_checked", "closed", "code",
+        "__weakref__", "attention", "backward_pending", "bytes_checked", "closed",
         "device", "failure", "floats", "ints", "leaf_cells", "leaf_of", "leaves", "limit", "lock",
         "nodes", "outcome", "parameter_written", "path", "pending", "pinned_bytes", "plan", "pure",
-        "slots", "source_of", "sources",
+        "source_of", "sources",
     )  # fmt: skip
 
     def __init__(self, device: devices.device, pure: bool = False) -> None:
         self.device = device
-        self.code: list[tuple[Entry, tuple[int, ...], tuple[int, ...]]] = []
         self.path = _root(device)
-        self.slots = 0
         self.limit = MAX_INSTRUCTIONS  # instructions, before a look is taken
         self.pending: list = []
         self.nodes: list = []
@@ -102,25 +141,35 @@ class Tape:
         self.outcome: list = []  # what its program returned, until the cells have it
         self.lock = threading.RLock()
 
-    def append(self, entry, refs: tuple[int, ...], edges: tuple[int, ...] = ()) -> int:
-        """Record one instruction; return the number of its first slot."""
-        first = self.slots
-        step = (entry, refs, edges)
-        self.code.append(step)
-        self.slots = first + len(entry.outputs)
-        path = self.path.next.get(step)
-        if path is None:
-            path = self.path.next[step] = Path()
+    @property
+    def code(self) -> list[Instruction]:
+        """The instructions so far."""
+        return self.path.code()
+
+    @property
+    def slots(self) -> int:
+        """How many results the instructions have so far."""
+        return self.path.end
+
+    def append(self, entry, refs: tuple[int, ...], edges: tuple[int, ...] = (), mask=0) -> Path:
+        """Record one instruction; return the path it leads to."""
+        path = self.path.child(entry, refs, edges, mask)
+        self.advance(path)
+        return path
+
+    def advance(self, path: Path) -> None:
+        """Record the instructions that lead from here to ``path``."""
         self.path = path
-        if first > self.limit:
+        if path.end > self.limit:
             self.attention = True
-        return first
 
     def edges(self, edges) -> tuple[int, ...]:
         """Return ``(node, result number)`` pairs as numbers that mean the same on equal tapes."""
         return tuple(
             [
-                node.index << 21 | number << 1 if node.home is self else self.source(node, number)
+                node.path.length << 21 | number << 1
+                if node.home is self
+                else self.source(node, number)
                 for node, number in edges
             ]
         )
@@ -170,7 +219,7 @@ class Tape:
         self.ints.append(int(x))
         return len(self.ints) - 1 << 2 | INT
 
-    def take_back(self, refs: list[int]) -> None:
+    def take_back(self, refs) -> None:
         """Forget the numbers among the references of an instruction that was not recorded."""
         for ref in refs:
             if ref >= 0 and ref & 3 >= FLOAT:

@@ -50,6 +50,25 @@ def shared_subexpression(torch):
 
 
 @case
+def a_leaf_used_twice_is_gone(torch):
+    x, w = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
+    y = x * w + w.exp()
+    del w
+    y.sum().backward()
+    return x.grad
+
+
+@case
+def repeated_where_a_leaf_stood_before(torch):
+    x = leaf(torch, 1.0, 2.0)
+    for y in (x, x.exp(), x.sin()):
+        y.detach().tolist()
+        (y * torch.tensor([1.0, 2.0])).sum().backward()
+        x.grad.tolist()
+    return x.grad
+
+
+@case
 def twice_without_retain(torch):
     x = leaf(torch, 1.0, 2.0)
     y = (x * x).sum()

@@ -14,6 +14,8 @@ from facade.outline import Outline, repeats
 from facade.recording import record_function
 from facade.tape import state
 
+pytestmark = pytest.mark.programs
+
 
 @pytest.fixture(autouse=True)
 def fresh_tape():
@@ -23,6 +25,7 @@ def fresh_tape():
 @pytest.fixture
 def runs(monkeypatch):
     """Give the ``(period, count)`` of every loop found while the test runs."""
+    program.clear()  # a program that is known is not searched for loops again
     found = []
     search = reroll.Listing.search
 

@@ -49,6 +49,7 @@ def sgd_loop(steps, rate=lambda i: 0.1, read=lambda i, loss: None):
     return counts
 
 
+@pytest.mark.programs
 class TestOneProgram:
     def test_no_compile_after_the_second_step(self):
         assert sum(sgd_loop(6)[2:]) == 0
@@ -113,6 +114,7 @@ class TestForwardIsNotRepeated:
         assert text.count("dot_general") == 5
 
 
+@pytest.mark.programs
 class TestDonation:
     def test_overwritten_leaves_are_donated(self):
         x = facade.ones(1000)

@@ -84,11 +84,17 @@ class Task:
         if known is None or not known.fits(tape):
             self.recording = Recorded(tape, (edges, refs))
             return False
-        leaves = known.record(tape, self.keep_graph)
         was, state.grad = state.grad, False
         try:
-            for node, ref in leaves:
-                self._finish_leaf(node, ref)
+            for node, ref in known.record(tape, self.keep_graph):
+                leaf = node.leaf()
+                if leaf is None:
+                    continue
+                gradient = pending_tensor(tape, ref, leaf._aval)
+                if leaf._grad is None:
+                    leaf._grad = gradient
+                else:
+                    accumulate(leaf, gradient, False)
         finally:
             state.grad = was
         tape.backward_pending = True
@@ -99,7 +105,7 @@ class Task:
         node, number = edge
         aval = node.outputs[number]
         if self.recording is not None:
-            return self.tape.append(_constant_one(aval), ()) << 2
+            return self.tape.append(_constant_one(aval), ()).first << 2
         return wrap(Storage(aval, self.tape.device, np.ones(aval.shape, aval.dtype.numpy)), aval)
 
     def _arrive(self, edge: tuple, cotangent) -> None:
@@ -122,7 +128,7 @@ class Task:
 
     def _sum(self, a, b, aval: Aval):
         if type(a) is int and type(b) is int:
-            return self.tape.append(_addition(aval), (a, b, ABSENT)) << 2
+            return self.tape.append(_addition(aval), (a, b, ABSENT)).first << 2
         return aten.add(self._tensor(a, aval), self._tensor(b, aval))
 
     def _tensor(self, cotangent, aval: Aval) -> Any:
@@ -185,7 +191,7 @@ class Task:
         if home is tape:
             pull, refs = pull_of(entry, node.mask), [node.index]
         elif home is not None:
-            pull = home.pull(node.index)
+            pull = home.pull(node.path)
             refs = [tape.array(x) for x in home.residuals[node.index]]
         elif node.needs_nothing_saved():
             pull, refs = node.pull_without_residuals(), []
@@ -200,8 +206,8 @@ class Task:
                 refs.append(ABSENT)
         if self.recording is not None:
             self.recording.nodes.append(node)
-        first = tape.append(pull, tuple(refs))
-        return [slot << 2 for slot in range(first, tape.slots)]
+        path = tape.append(pull, tuple(refs))
+        return [slot << 2 for slot in range(path.first, path.end)]
 
     def _finish_leaf(self, node: AccumulateGrad, gradient) -> None:
         if node.hooks is not None:
@@ -231,12 +237,11 @@ class Recorded:
 
     Attributes:
         nodes: The nodes that ran; later their positions in ``tape.nodes``.
-        code, path, slots: What they recorded, and where the tape stands after it.
+        path: Where the tape stands after it.
         leaves: ``(position in tape.sources, reference to the gradient)``.
     """
 
     def __init__(self, tape: Tape, key: tuple) -> None:
-        self.start = len(tape.code)
         self.begins = tape.path
         self.key = key
         self.nodes: list = []
@@ -244,24 +249,23 @@ class Recorded:
     def finish(self, tape: Tape, leaves: dict) -> None:
         at = {node: i for i, node in enumerate(tape.nodes)}
         self.nodes = [at[node] for node in self.nodes]
-        self.code = tape.code[self.start :]
-        self.path, self.slots = tape.path, tape.slots
+        self.path = tape.path
         self.leaves = [(tape.source_of[node], ref) for node, ref in leaves.items()]
         if all(type(ref) is int for _, ref in self.leaves):
             self.begins.backwards[self.key] = self
 
     def fits(self, tape: Tape) -> bool:
-        """Return whether nothing on this tape asks for more: hooks, or nodes already freed."""
+        """Return whether nothing on this tape asks for more: hooks, nodes freed or flushed."""
         for i in self.nodes:
             node = tape.nodes[i]
             if node.home is not tape or node.hooks is not None:
                 return False
-        return all(tape.sources[i].hooks is None for i, _ in self.leaves)
+        ends = [tape.sources[i] for i, _ in self.leaves]
+        return all(type(end) is AccumulateGrad and end.hooks is None for end in ends)
 
     def record(self, tape: Tape, keep_graph: bool) -> list[tuple]:
         """Record it; return the leaves with the references to their gradients."""
-        tape.code.extend(self.code)
-        tape.path, tape.slots = self.path, self.slots
+        tape.advance(self.path)
         if not keep_graph:
             for i in self.nodes:
                 tape.nodes[i].home = None
@@ -325,7 +329,7 @@ def _pull_differentiably(node: Node, row: list) -> list:
     """
     tape = _open_tape(node, row)
     if node.home is tape:
-        refs = tape.code[node.index][1]
+        refs = node.path.step[1]
     elif node.home is not None:
         refs = replay(node.home, node.index, tape)
     else:
@@ -338,11 +342,11 @@ def _pull_differentiably(node: Node, row: list) -> list:
         if c is not None and c._node is not None:
             mask |= 1 << i
             edges.append((c._node, c._number))
-    made = node_type(backward)(backward, tape, len(tape.code), mask, tuple(edges))
+    path = tape.append(backward, tuple(refs), tape.edges(edges), mask)
+    made = node_type(backward)(path, tape, tuple(edges))
     tape.nodes.append(made)
-    first = tape.append(backward, tuple(refs), tape.edges(edges))
     return [
-        pending_tensor(tape, first + i << 2 | SLOT, aval, made, i)
+        pending_tensor(tape, path.first + i << 2 | SLOT, aval, made, i)
         for i, aval in enumerate(backward.outputs)
     ]
 
@@ -356,8 +360,9 @@ def replay(segment: Segment, index: int, tape: Tape) -> list[int]:
     if segment.replayed is None or segment.replayed[0] is not tape:
         segment.replayed = (tape, {})
     places = segment.replayed[1]  # instruction of the segment -> instruction on the tape, and slot
-    owners = [i for i, (entry, _, _) in enumerate(segment.code) for _ in entry.outputs]
-    firsts = first_slots(segment.code)
+    code = segment.path.code()
+    owners = [i for i, (entry, _, _) in enumerate(code) for _ in entry.outputs]
+    firsts = first_slots(code)
 
     def moved(ref: int) -> int:
         kind, at = ref & 3, ref >> 2
@@ -370,20 +375,21 @@ def replay(segment: Segment, index: int, tape: Tape) -> list[int]:
             return tape.array(segment.leaves[at])
         return tape.number(segment.floats[at] if kind == FLOAT else segment.ints[at])
 
-    needed, stack = set(), sources(segment.code, owners, index)
+    needed, stack = set(), sources(code, owners, index)
     while stack:
         i = stack.pop()
         if i not in needed and i not in places:
             needed.add(i)
-            stack.extend(sources(segment.code, owners, i))
+            stack.extend(sources(code, owners, i))
     for i in sorted(needed):
-        entry, refs, _ = segment.code[i]
+        entry, refs, _ = code[i]
         if type(entry) is Pull:
             new = (places[refs[0]][0], *map(moved, refs[1:]))
         else:
             new = tuple(map(moved, refs))
-        places[i] = (len(tape.code), tape.append(entry, new))
-    return [moved(r) for r in segment.code[index][1]]
+        path = tape.append(entry, new)
+        places[i] = (path.length - 1, path.first)
+    return [moved(r) for r in code[index][1]]
 
 
 # ---- leaves and hooks --------------------------------------------------------------------------

@@ -18,7 +18,7 @@ def set_default_dtype(d: dtypes.dtype) -> None:
     """
     dtypes.set_default_dtype(d)
     for spec in OPS.values():
-        spec.memo.clear()  # what integers and numbers promote to has changed
+        spec.forget()  # what integers and numbers promote to has changed
 
 
 @public(method=False)

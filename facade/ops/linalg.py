@@ -41,7 +41,7 @@ def set_float32_matmul_precision(precision: str) -> None:
     elif precision != _precision:
         _precision = precision
         for spec in OPS.values():
-            spec.memo.clear()  # signatures inferred anew are new programs
+            spec.forget()  # signatures inferred anew are new programs
 
 
 def matmul_precision(dtype) -> lax.Precision | None:

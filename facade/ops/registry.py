@@ -79,6 +79,8 @@ class OpSpec:
         geometry: For a view, ``(shape, strides, offset), **static -> (shape, strides, offset)``.
         write: For a view, ``(base, value, **static) -> base`` with the viewed elements replaced.
         differentiable: False for ops without a derivative (comparisons, sorting indices).
+        memo: Signature -> what was inferred of it.
+        signatures: Stands for the op in what is remembered elsewhere of its signatures.
     """
 
     fn: Callable
@@ -99,6 +101,12 @@ class OpSpec:
     name: str = ""
     params: tuple[Param, ...] = ()
     memo: dict = field(default_factory=dict, repr=False)
+    signatures: object = field(default_factory=object, repr=False)
+
+    def forget(self) -> None:
+        """Infer every signature anew: something that results depend on has changed."""
+        self.memo.clear()
+        self.signatures = object()
 
     def __post_init__(self) -> None:
         self.name = self.name or self.fn.__name__

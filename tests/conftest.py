@@ -1,0 +1,29 @@
+"""Run the tests on the op tier alone with ``--op-tier``: no tape gets a program of its own."""
+
+import pytest
+
+from facade import program
+from facade.op_tier import Chooser
+
+
+def pytest_addoption(parser):
+    parser.addoption("--op-tier", action="store_true", help="run every tape op by op")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--op-tier"):
+        skip = pytest.mark.skip(reason="counts programs or compilations")
+        for item in items:
+            if item.get_closest_marker("programs"):
+                item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def _tier(request, monkeypatch):
+    """Let a test find no trace of those before it in how tapes are run."""
+    if request.config.getoption("--op-tier"):
+        monkeypatch.setattr(Chooser, "by_ops", lambda *_: True)
+    elif request.node.get_closest_marker("programs"):
+        monkeypatch.setattr(Chooser, "by_ops", lambda *_: False)
+    else:
+        program.forget_choices()

@@ -1,0 +1,118 @@
+"""Tapes run op by op: when, at what cost, and with what results."""
+
+import pytest
+import torch
+from counting import compilations
+from parity import assert_same
+
+import facade
+from facade import op_tier, program
+from facade.recording import record_function
+from facade.tape import state
+
+
+@pytest.fixture(autouse=True)
+def fresh_tape():
+    program.flush(state.tape)
+
+
+def chain(module, x, length: int):
+    """Return an expression of ``length`` different ops; what repeats would become a loop."""
+    for name in ("tanh", "exp", "cos", "sigmoid", "atan", "sin", "neg", "erf")[:length]:
+        x = getattr(module, name)(x)
+    return x
+
+
+def train(module, length: int, x, w):
+    loss = chain(module, x @ w, length).square().mean()
+    loss.backward()
+    with module.no_grad():
+        w -= 0.1 * w.grad
+    w.grad = None
+    return loss
+
+
+def leaves(module):
+    x = module.arange(6.0).reshape(2, 3) / 6
+    w = (module.arange(9.0).reshape(3, 3) / 9).requires_grad_()
+    return x, w
+
+
+def test_expressions_of_known_ops_compile_nothing():
+    x = facade.ones(3, 5)
+    for name in ("tanh", "exp", "cos", "sigmoid", "atan", "sum"):
+        for _ in range(2):
+            getattr(x, name)().tolist()
+    for length in range(2, 6):
+        with compilations() as count:
+            chain(facade, x, length).sum().tolist()
+        assert count == [0]
+
+
+def test_a_tape_that_comes_again_gets_a_program():
+    x = facade.full((7,), 0.5)
+    for length in (4, 5):
+        chain(facade, x + 1, length).tolist()
+    before = program.program_count()
+    chain(facade, x, 5).tolist()
+    assert program.program_count() == before
+    found = []
+    for _ in range(4):
+        with compilations() as count:
+            chain(facade, x, 5).tolist()
+        found += count
+    assert found[1:] == [0, 0, 0]
+    assert program.program_count() > before
+
+
+def test_training_steps_of_ever_new_shape_become_cheap():
+    x, w = leaves(facade)
+    found = []
+    for length in range(8, 0, -1):
+        with compilations() as count:
+            train(facade, length, x, w)
+            w.tolist()
+        found += count
+    assert sum(found[4:]) == 0
+
+
+def test_results_agree_with_pytorch(monkeypatch):
+    monkeypatch.setattr(op_tier.Chooser, "by_ops", lambda *_: True)
+    ours, theirs = [], []
+    for module, results in ((facade, ours), (torch, theirs)):
+        x, w = leaves(module)
+        for length in (1, 3, 2, 3):
+            results += [train(module, length, x, w).item(), w.detach().clone()]
+    assert_same(tuple(ours), tuple(theirs))
+
+
+def test_backward_through_what_was_run_op_by_op(monkeypatch):
+    monkeypatch.setattr(op_tier.Chooser, "by_ops", lambda *_: True)
+    results = []
+    for module in (facade, torch):
+        x, w = leaves(module)
+        y = (x @ w).exp()
+        y.sum().item()
+        (y * y).sum().backward(retain_graph=True)
+        (first,) = module.autograd.grad((y * x.mean()).sum(), w, create_graph=True)
+        first.square().sum().backward()
+        results.append((w.grad, first.detach()))
+    assert_same(*results)
+
+
+def test_an_error_names_its_instruction(monkeypatch):
+    monkeypatch.setattr(op_tier.Chooser, "by_ops", lambda *_: True)
+    calls = []
+
+    def explode(a):
+        calls.append(1)
+        if len(calls) > 1:  # the first trace infers the shape
+            raise ValueError("no such thing")
+        return (a * 2,)
+
+    x = facade.ones(3, requires_grad=True)
+    good = x + 1
+    (bad,) = record_function(explode, (x,))
+    with pytest.raises(ValueError, match="no such thing"):
+        bad.tolist()
+    assert good.tolist() == [2.0] * 3
