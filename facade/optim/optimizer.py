@@ -10,6 +10,7 @@ from typing import Any
 from facade import dtypes
 from facade.hooks import RemovableHandle, add_hook
 from facade.program import flush
+from facade.storage import Storage
 from facade.tensor import Tensor
 from facade.typename import typename
 
@@ -130,7 +131,7 @@ class Optimizer:
         for group in self.param_groups:
             for p in group["params"]:
                 if set_to_none:
-                    p.grad = None
+                    p._grad = None
                 elif p.grad is not None:
                     if p.grad.grad_fn is not None:
                         p.grad.detach_()
@@ -144,7 +145,8 @@ class Optimizer:
             return
         for group in self.param_groups:
             for p in group["params"]:
-                tape = p._cell.storage.tape
+                cell = p._cell
+                tape = cell.tape if type(cell) is Storage else cell.storage.tape
                 if tape is not None:
                     flush(tape)
 
@@ -311,7 +313,8 @@ def _hooked(step: Callable) -> Callable:
     @functools.wraps(step)
     def wrapper(*args, **kwargs):
         self = args[0]
-        for hook in (*_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
+        before, after = self._optimizer_step_pre_hooks, self._optimizer_step_post_hooks
+        for hook in (*_pre_hooks.values(), *before.values()) if before or _pre_hooks else ():
             result = hook(self, args, kwargs)
             if result is None:
                 continue
@@ -322,7 +325,7 @@ def _hooked(step: Callable) -> Callable:
                 )
             args, kwargs = result
         out = step(*args, **kwargs)
-        for hook in (*self._optimizer_step_post_hooks.values(), *_post_hooks.values()):
+        for hook in (*after.values(), *_post_hooks.values()) if after or _post_hooks else ():
             hook(self, args, kwargs)
         self._run_recorded()
         return out

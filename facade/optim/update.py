@@ -1,14 +1,16 @@
 """Record one update of a parameter group: an optax transformation as one instruction."""
 
+import functools
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar
+from operator import is_
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 
-from facade.autograd.grad_mode import enable_grad, set_grad_enabled
+from facade.autograd.grad_mode import enable_grad
 from facade.avals import Aval, aval
 from facade.devices import CPU, device
 from facade.dtypes import float32, float64, get_default_dtype
@@ -29,10 +31,15 @@ class TransformOptimizer(Optimizer):
         counts: Whether ``state[p]["step"]`` counts a parameter's steps. The count stays on the
             host; the transformation finds it as ``count`` in its state.
         later_options: Options that checkpoints of older versions don't have.
+        _recipes: Number of a group -> its options at the last step, and what they meant.
     """
 
     counts = False
     later_options: ClassVar[dict[str, Any]] = {}
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        self._recipes: dict[int, tuple[list, Recipe]] = {}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -58,15 +65,29 @@ class TransformOptimizer(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with set_grad_enabled(bool(self.defaults["differentiable"])):
-            for group in self.param_groups:
-                params = [p for p in group["params"] if p.grad is not None]
+        was, thread.grad = thread.grad, bool(self.defaults["differentiable"])
+        try:
+            for i, group in enumerate(self.param_groups):
+                params = [p for p in group["params"] if p._grad is not None]
                 if params:
-                    self._update(params, group)
+                    self._update(params, group, self._recipe(i, group))
+        finally:
+            thread.grad = was
         return loss
 
-    def _update(self, params: list[Tensor], group: dict[str, Any]) -> None:
+    def _recipe(self, i: int, group: dict[str, Any]) -> "Recipe":
+        """Return the update rule of group ``i``, the one of the last step if no option changed."""
+        options = [*group.values()]
+        known = self._recipes.get(i)
+        if known is not None and len(known[0]) == len(options) and all(map(is_, known[0], options)):
+            return known[1]
         recipe = self.recipe(group)
+        # a tensor among the options may change its value, and be 0 one day
+        if not any(isinstance(x, Tensor) for x in options):
+            self._recipes[i] = (options, recipe)
+        return recipe
+
+    def _update(self, params: list[Tensor], group: dict[str, Any], recipe: "Recipe") -> None:
         if self.counts:
             self._begin_counts(params, group)
         for batch, count in self._batches(params):
@@ -114,7 +135,7 @@ class Recipe:
         scalars: Those among ``fields`` that are one number per parameter.
     """
 
-    __slots__ = ("fields", "flags", "numbers", "rule", "scalars", "starts")
+    __slots__ = ("fields", "numbers", "scalars", "starts", "traits")
 
     def __init__(
         self,
@@ -126,12 +147,17 @@ class Recipe:
         starts: dict[str, Any] | None = None,
         scalars: tuple[str, ...] = (),
     ) -> None:
-        self.rule = rule
         self.fields = fields
-        self.numbers = numbers
-        self.flags = flags
+        self.numbers = [x if isinstance(x, Tensor) else float(x) for x in numbers.values()]
         self.starts = starts or {}
         self.scalars = scalars
+        self.traits = _Traits(
+            rule,
+            tuple(fields.items()),
+            tuple(numbers),
+            tuple((name, bool(on)) for name, on in flags.items()),
+            scalars,
+        )
 
     def begin(self, params: list[Tensor], states: list[dict]) -> None:
         """Make the entries that are missing in the parameters' states."""
@@ -144,25 +170,23 @@ class Recipe:
                     make = _scalar_for if name in self.scalars else _full_like
                     state[name] = make(p, float(start))
 
+    def held(self, states: list[dict]) -> list:
+        """Return the entries of the parameters' states, None where one is missing."""
+        return [s.get(name) for name in self.fields for s in states]
+
     def record(self, params: list[Tensor], states: list[dict], count: int) -> None:
         """Record one update of ``params``, each with a gradient and its state."""
-        self.begin(params, states)
-        held = [s.get(name) for name in self.fields for s in states]
-        numbers = [x if isinstance(x, Tensor) else float(x) for x in self.numbers.values()]
-        operands = (*params, *[p.grad for p in params], *held, count, *numbers)
-        key = (
-            ("rule", self.rule),
-            ("fields", tuple(self.fields.items())),
-            ("size", len(params)),
-            ("names", tuple(self.numbers)),
-            ("flags", tuple([(name, bool(on)) for name, on in self.flags.items()])),
-            ("scalars", self.scalars),
-        )
+        held = self.held(states)
+        if any(x is None for x in held):
+            self.begin(params, states)
+            held = self.held(states)
+        operands = (*params, *[p._grad for p in params], *held, count, *self.numbers)
         targets = [*params, *held]
+        update = _update_function(self.traits, len(params))
         if thread.grad:
-            results = _write(targets, record_function(_apply, operands, key))
+            results = _write(targets, record_function(update, operands))
         else:
-            results = record_update(_apply, operands, targets, key)
+            results = record_update(update, operands, targets)
         kept = iter(results[len(params) :])
         for name in self.fields:
             for s in states:
@@ -220,6 +244,22 @@ def _count_step(states: list[dict], count: int) -> None:
 
 
 # ---- the traced part ---------------------------------------------------------------------------
+
+
+class _Traits(NamedTuple):
+    """What the traced part depends on, see :class:`Recipe`."""
+
+    rule: Callable
+    fields: tuple[tuple[str, str], ...]
+    names: tuple[str, ...]  # of the numbers
+    flags: tuple[tuple[str, bool], ...]
+    scalars: tuple[str, ...]
+
+
+@functools.cache
+def _update_function(traits: _Traits, size: int) -> Callable:
+    """Return the update of ``size`` parameters: always the same object, as the recorder asks."""
+    return functools.partial(_apply, size=size, **traits._asdict())
 
 
 def _apply(*operands, rule, fields, size, names, flags, scalars):
