@@ -270,14 +270,16 @@ _bounds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 def bounds_at_hand(index: Tensor) -> tuple[int, int] | None:
     """Return the least and the largest of the values :func:`at_hand` gives, looked at only once."""
+    storage = index._cell.storage
+    known = _bounds.get(storage)
+    if known is not None and known[0] == storage.version and storage.array is not None:
+        return known[1]
     values = at_hand(index)
     if values is None or not values.size:
         return None
-    storage = index._cell.storage
-    known = _bounds.get(storage)
-    if known is None or known[0] != storage.version:
-        known = _bounds[storage] = (storage.version, int(values.min()), int(values.max()))
-    return known[1:]
+    bounds = int(values.min()), int(values.max())
+    _bounds[storage] = (storage.version, bounds)
+    return bounds
 
 
 def check_range(index: Tensor, size: int, dim: int, error: type[Exception] = IndexError,

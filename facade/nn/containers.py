@@ -75,7 +75,7 @@ class Sequential(_ModuleSequence):
             self.add_module(name, module)
 
     def forward(self, input: Any) -> Any:
-        for module in self:
+        for module in self._modules.values():
             input = module(input)
         return input
 

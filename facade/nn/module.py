@@ -207,12 +207,9 @@ class Module(Hookable, Stateful, Convertible):
     def __getattr__(self, name: str) -> Any:
         # Reached only for what is no plain attribute.
         attributes = self.__dict__
-        if "_parameters" in attributes and name in (table := attributes["_parameters"]):
-            return table[name]
-        if "_buffers" in attributes and name in (table := attributes["_buffers"]):
-            return table[name]
-        if "_modules" in attributes and name in (table := attributes["_modules"]):
-            return table[name]
+        for kind in ("_parameters", "_buffers", "_modules"):
+            if kind in attributes and name in (table := attributes[kind]):
+                return table[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:
