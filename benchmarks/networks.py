@@ -1,8 +1,8 @@
 """Training steps of a ResNet-18 and a small GPT: facade, plain jax and lax, PyTorch eager.
 
-Run ``python -m benchmarks.networks``; ``ONLY=GPT`` in the environment chooses the cases that begin
-with a word. As in :mod:`benchmarks.train_step`, PyTorch and facade run the same program, and the
-JAX program is one jitted function that donates its state.
+Run ``python -m benchmarks.networks``; ``ONLY`` and ``NPROC`` as in :mod:`benchmarks.kernels`. As in
+:mod:`benchmarks.train_step`, PyTorch and facade run the same program, and the JAX program is one
+jitted function that donates its state.
 """
 
 import os
@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.harness import best_of, main
+from benchmarks.harness import main
+from benchmarks.kernels import timed
 
 # name -> input shape
 RESNETS = {
@@ -24,7 +25,7 @@ STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))  # width, stride
 
 
 def chosen(name: str) -> bool:
-    return name.startswith(os.environ.get("ONLY", ""))
+    return name.startswith(tuple(os.environ.get("ONLY", "").split(";")))
 
 
 def images(shape) -> tuple[np.ndarray, np.ndarray]:
@@ -131,9 +132,10 @@ def measured(model, optimizer, x, y, criterion) -> float:
         loss = criterion(model(x), y)
         loss.backward()
         optimizer.step()
+        first.detach().sum().item()  # waits for the step
 
     first = next(model.parameters())
-    return best_of(step, lambda: first.detach().sum().item())
+    return timed(step)
 
 
 def run_facade() -> dict[str, float]:
@@ -307,8 +309,9 @@ def jax_measured(start, forward, optimizer, x, y) -> float:
 
     def step():
         held[0], held[1], held[2], _ = update(*held, x, y)
+        float(jax.tree.leaves(held[0])[0].sum())  # waits for the step
 
-    return best_of(step, lambda: float(jax.tree.leaves(held[0])[0].sum()))
+    return timed(step)
 
 
 if __name__ == "__main__":

@@ -97,3 +97,10 @@ def test_write_that_overlaps_unchecked():
     x = facade.arange(9.0)
     x[::2].add_(x[:5])
     assert x.tolist() == [0, 1, 3, 3, 6, 5, 9, 7, 12]
+
+
+def test_cross_entropy_is_one_node():
+    x = facade.zeros(2, 3, requires_grad=True)
+    loss = facade.nn.functional.cross_entropy(x, facade.tensor([0, 2]))
+    assert loss.grad_fn.name() == "NllLossBackward0"
+    assert loss.grad_fn.next_functions[0][0].name() == "torch::autograd::AccumulateGrad"
