@@ -32,7 +32,7 @@ def histogram(
                 f"torch.histogram(): bins must be > 0, but got {bins} for dimension 0"
             )
         low, high = (None, None) if range is None else range
-        if range is not None and not low <= high:
+        if low is not None and high is not None and not low <= high:
             raise RuntimeError(
                 f"torch.histogram(): max must be larger than min for dimension 0 but got range "
                 f"[{low:g}, {high:g}]"

@@ -12,17 +12,16 @@ def _padded_window(
     """Return the window, by default of ones, in the middle of ``n_fft`` samples."""
     if not 0 < length <= n_fft:
         raise RuntimeError(f"{name}: expected 0 < win_length <= n_fft, but got win_length={length}")
-    if window is None:
-        window = ones(length, dtype=like.real.dtype, device=like.device)
-    elif window.ndim != 1 or window.shape[0] != length:
+    chosen = ones(length, dtype=like.real.dtype, device=like.device) if window is None else window
+    if chosen.ndim != 1 or chosen.shape[0] != length:
         raise RuntimeError(
             f"{name}: expected a 1D window tensor of size equal to win_length={length}, but got "
-            f"window with size {list(window.shape)}"
+            f"window with size {list(chosen.shape)}"
         )
     left = (n_fft - length) // 2
     if length == n_fft:
-        return window
-    return aten.constant_pad_nd(window, (left, n_fft - length - left), 0)
+        return chosen
+    return aten.constant_pad_nd(chosen, (left, n_fft - length - left), 0)
 
 
 def _padded_signal(signal: Tensor, count: int, mode: str) -> Tensor:

@@ -145,16 +145,12 @@ def _slopes(x: Tensor, dim: int, step, edge_order: int) -> Tensor:
     def at(start: int, count: int) -> Tensor:
         return x.narrow(dim, start, count)
 
+    widths = step
     if isinstance(step, Tensor):
-        shape = [-1 if d == dim else 1 for d in range(x.ndim)]
-        widths = diff(step).reshape(shape)
+        widths = diff(step).reshape([-1 if d == dim else 1 for d in range(x.ndim)])
 
-        def width(start: int, count: int = 1):
-            return widths.narrow(dim, start, count)
-    else:
-
-        def width(start: int, count: int = 1):
-            return step
+    def width(start: int, count: int = 1):
+        return widths.narrow(dim, start, count) if isinstance(widths, Tensor) else widths
 
     inner = size - 2
     slopes = _parabola(
