@@ -11,7 +11,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from facade import op_tier
+from facade import compile_cache, op_tier
 from facade.devices import is_jax_default, jax_device
 from facade.lengths import Lengths, Packing, Unlike
 from facade.lower import lower, saved_entry, sources
@@ -36,8 +36,10 @@ class Runner:
         sources: Per saved instruction, where each residual is found: ``("result", i)`` among the
             results or ``("leaf", i)`` among the leaves. Known once it was run.
         entries: What later tapes call the saved pullbacks by.
+        compiles: Whether :attr:`run` may have to compile.
     """
 
+    compiles = True
     run: Callable  # (donated leaves, kept leaves, floats, ints) -> results
 
     def __init__(self, saved: dict[int, int]) -> None:
@@ -65,6 +67,8 @@ class Runner:
 
 class OpByOp(Runner):
     """A tape run by its ops, once: it has no program."""
+
+    compiles = False  # nothing that is worth a place on disk
 
     def __init__(self, tape: Tape, wanted: list[int], saved: dict[int, int]) -> None:
         super().__init__(saved)
@@ -262,10 +266,12 @@ def _execute(tape: Tape, want: tuple) -> None:
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
     program = _runner(tape, wanted, nodes, free)
     tape.plan = (program, cells, nodes)
-    with jax.enable_x64(True), _placement(tape.device):
+    compiling = compile_cache.on_disk() if program.compiles else contextlib.nullcontext()
+    with compiling, jax.enable_x64(True), _placement(tape.device):
         arguments = program.arguments(tape)
         # One call from C: an interrupt finds either no results or all of them.
         tape.outcome.extend(itertools.starmap(program.run, (arguments,)))
+    program.compiles = False
 
 
 def _commit(tape: Tape) -> None:

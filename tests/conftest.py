@@ -1,9 +1,13 @@
 """Run the tests on the op tier alone with ``--op-tier``: no tape gets a program of its own."""
 
+import os
+
 import pytest
 
 from facade import program
 from facade.op_tier import Chooser
+
+os.environ["FACADE_CACHE_DIR"] = "off"  # programs of earlier runs would hide what is compiled
 
 
 def pytest_addoption(parser):

@@ -16,7 +16,7 @@ LEVELS = [
     ],
     ["ops"],
     ["tape"],
-    ["pullback", "reroll", "outline", "loops", "lower", "lengths", "op_tier", "program"],
+    ["pullback", "reroll", "outline", "loops", "lower", "lengths", "op_tier", "compile_cache", "program"],
     ["graph", "storage"],
     ["recording", "views", "tensor", "overlap"],
     ["aten", "underived", "binding", "random", "cuda", "autograd", "functions"],
