@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from jax.core import Tracer
+from numpy.lib.stride_tricks import as_strided
 
 from facade import aten
 from facade.avals import aval
@@ -19,7 +20,7 @@ from facade.functions.fitting import fitting
 from facade.overlap import refuse_overlap
 from facade.recording import wrap
 from facade.storage import Storage, View
-from facade.tensor import Tensor
+from facade.tensor import Tensor, chain_geometry
 
 # ---- read ----
 
@@ -268,7 +269,7 @@ def at_hand(index: Tensor) -> np.ndarray | None:
 _bounds: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()
 
 
-def bounds_at_hand(index: Tensor) -> tuple[int, int] | None:
+def bounds_at_hand(index: Tensor) -> tuple[float, float] | None:
     """Return the least and the largest of the values :func:`at_hand` gives, looked at only once."""
     storage = index._cell.storage
     known = _bounds.get(storage)
@@ -277,7 +278,7 @@ def bounds_at_hand(index: Tensor) -> tuple[int, int] | None:
     values = at_hand(index)
     if values is None or not values.size:
         return None
-    bounds = int(values.min()), int(values.max())
+    bounds = values.min().item(), values.max().item()
     _bounds[storage] = (storage.version, bounds)
     return bounds
 
@@ -292,27 +293,57 @@ def check_range(index: Tensor, size: int, dim: int, error: type[Exception] = Ind
     Raises:
         error: one is out of range.
     """
-    if not index.numel():
-        return
-    low = -size if least is None else least
-    bounds = bounds_at_hand(index)
-    if bounds is not None and low <= bounds[0] and bounds[1] < size:
-        return
     text = text or f"index {{index}} is out of bounds for dimension {dim} with size {size}"
+    least = -size if least is None else least
+    check_within(index, least, size - 1, lambda _, value: error(text.format(index=value)))
 
-    def check(values: np.ndarray) -> None:
-        wrong = values[(values < low) | (values >= size)]
-        if wrong.size:
-            raise error(text.format(index=wrong.reshape(-1)[0]))
 
-    known = bounds is not None and type(index._cell) is Storage
-    when_known(index if known else aten.index_bounds(index), check)
+def check_within(values: Tensor, least: int, greatest: int, error, ignored: int | None = None):
+    """Check that values lie within bounds: now if they are at hand, else once they are computed.
+
+    Args:
+        error: ``(place, value) -> exception`` for the first that doesn't.
+        ignored: A value that always may occur.
+    """
+    if not values.numel() or values.is_meta:
+        return
+    bounds = bounds_at_hand(values)
+    if bounds is not None and least <= bounds[0] and bounds[1] <= greatest:
+        return
+
+    def check(found: np.ndarray) -> None:
+        if found[0] >= 0:
+            raise error(*found.tolist())
+
+    exact = exactly_at_hand(values)
+    if exact is None:
+        later(aten.first_outside(values, least, greatest, ignored)._cell, check)
+        return
+    flat = exact.reshape(-1)
+    wrong = ~((flat >= least) & (flat <= greatest)) & (flat != ignored)
+    if wrong.any():
+        place = int(wrong.argmax())
+        raise error(place, flat[place])
+
+
+def exactly_at_hand(tensor: Tensor) -> np.ndarray | None:
+    """Return the values of a tensor on the CPU, or of a view, if they need no computing."""
+    stored = at_hand(tensor)
+    cell = tensor._cell
+    if stored is None or type(cell) is not View:
+        return stored
+    if not cell.storage.aval.contiguous:
+        return None
+    shape, strides, offset = chain_geometry(cell)
+    step = stored.itemsize
+    flat = np.ascontiguousarray(stored).reshape(-1)[offset:]
+    return as_strided(flat, shape, [s * step for s in strides], writeable=False)
 
 
 def when_known(tensor: Tensor, check) -> None:
     """Call ``check`` with a tensor's values: now if they are at hand, else at the next read."""
-    values = at_hand(tensor)
-    if values is not None and type(tensor._cell) is Storage:
+    values = exactly_at_hand(tensor)
+    if values is not None:
         check(values)
     elif type(tensor._cell) is Storage:
         later(tensor._cell, check)

@@ -49,9 +49,17 @@ def _overwrite_jvp(dims, primals, tangents):
 
 
 @op(public="", differentiable=False)
-def index_bounds(index: Raw) -> jax.Array:
-    """Return the least and the greatest index."""
-    return jnp.stack([index.min(), index.max()])
+def first_outside(values: Raw, least: int, greatest: int, ignored: int | None) -> jax.Array:
+    """Return the place of the first value out of bounds, and that value; -1 if there is none."""
+    flat = values.reshape(-1)
+    if not jnp.issubdtype(flat.dtype, jnp.floating):
+        flat = flat.astype(jnp.int64)  # PyTorch's small and unsigned indices don't hold the bounds
+    wrong = ~((flat >= least) & (flat <= greatest))
+    if ignored is not None:
+        wrong &= flat != ignored
+    place = jnp.argmax(wrong)
+    value = flat[place].astype(jnp.int64)
+    return jnp.stack([jnp.where(wrong[place], place.astype(jnp.int64), -1), value])
 
 
 # ---- x[indices] ----

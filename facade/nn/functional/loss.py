@@ -7,7 +7,7 @@ from facade import aten, functions
 from facade.autograd.grad_mode import no_grad
 from facade.binding import public
 from facade.errors import broadcast_shapes
-from facade.functions.indexing import at_hand, bounds_at_hand
+from facade.functions.indexing import check_within
 from facade.nn.functional.activation import logsigmoid
 from facade.nn.functional.distance import cosine_similarity, pairwise_distance
 from facade.nn.functional.reduction import resolve
@@ -94,18 +94,16 @@ def huber_loss(
 
 
 def _check_classes(target: Tensor, classes: int, ignore_index: int | None = None) -> None:
-    """Check the classes, if their values are at hand.
+    """Check the classes: now if they are at hand, else once they are computed.
 
     Raises:
         IndexError: there is no such class.
     """
-    bounds = bounds_at_hand(target)
-    if bounds is None or (bounds[0] >= 0 and bounds[1] < classes):
-        return
-    exact = target.detach()._host()
-    wrong = exact[((exact < 0) | (exact >= classes)) & (exact != ignore_index)]
-    if wrong.size:
-        raise IndexError(f"Target {wrong.flat[0]} is out of bounds.")
+    check_within(target, 0, classes - 1, _no_class, ignore_index)
+
+
+def _no_class(place: int, value: int) -> IndexError:
+    return IndexError(f"Target {value} is out of bounds.")
 
 
 def nll_loss(
@@ -181,10 +179,8 @@ def multi_margin_loss(
     return loss
 
 
-def _check_range(target: Tensor, low: int, end: int, text: str) -> None:
-    values = at_hand(target)
-    if values is not None and values.size and (values.min() < low or values.max() >= end):
-        raise RuntimeError(text)
+def _check_range(target: Tensor, least: int, end: int, text: str) -> None:
+    check_within(target, least, end - 1, lambda _, value: RuntimeError(text))
 
 
 def multilabel_margin_loss(
@@ -234,9 +230,7 @@ def binary_cross_entropy(
         weight = weight.expand(_expandable(target, weight))
     loss = aten.binary_cross_entropy(input, target, weight, reduction)
     for name, tensor in (("input", input), ("target", target)):
-        values = at_hand(tensor)
-        if values is not None and values.size and not (values.min() >= 0 and values.max() <= 1):
-            raise RuntimeError(f"all elements of {name} should be between 0 and 1")
+        _check_range(tensor, 0, 2, f"all elements of {name} should be between 0 and 1")
     return loss
 
 

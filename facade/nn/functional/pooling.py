@@ -1,11 +1,12 @@
 """Pooling."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 from facade import aten
 from facade.binding import public
-from facade.functions.indexing import at_hand
+from facade.functions.indexing import check_within
 from facade.tensor import Tensor
 
 
@@ -199,18 +200,10 @@ def _declare_unpool(dims: int):
 
 
 def _check_places(indices: Tensor, size: tuple[int, ...]) -> None:
-    values = at_hand(indices)
-    count = 1
-    for n in size:
-        count *= n
-    if values is None or not values.size:
-        return
-    wrong = values[(values < 0) | (values >= count)]
-    if wrong.size:
-        shown = "x".join(map(str, size))
-        raise RuntimeError(
-            f"Found an invalid max index: {wrong[0]} (output volumes are of size {shown})"
-        )
+    shown = "x".join(map(str, size if len(size) > 1 else (*size, 1)))
+    check_within(indices, 0, math.prod(size) - 1, lambda _, value: RuntimeError(
+        f"Found an invalid max index: {value} (output volumes are of size {shown})"
+    ))  # fmt: skip
 
 
 max_unpool1d, max_unpool2d, max_unpool3d = map(_declare_unpool, (1, 2, 3))

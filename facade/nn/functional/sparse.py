@@ -4,7 +4,7 @@ from facade import aten
 from facade.autograd.grad_mode import no_grad
 from facade.errors import bad_argument
 from facade.functions import arange, zeros
-from facade.functions.indexing import at_hand, check_range
+from facade.functions.indexing import check_range, check_within, exactly_at_hand
 from facade.tensor import Tensor
 
 
@@ -130,7 +130,7 @@ def _bags(
 
 
 def _check_bags(input: Tensor, offsets: Tensor, weight: Tensor) -> None:
-    starts = at_hand(offsets)
+    starts = exactly_at_hand(offsets)
     if starts is not None and starts.size:
         if starts.flat[0] != 0:
             raise RuntimeError(
@@ -142,15 +142,10 @@ def _check_bags(input: Tensor, offsets: Tensor, weight: Tensor) -> None:
                 f"offsets[-1] can not be greater than input's length {input.numel()} but got "
                 f"offsets[-1] of {starts.flat[-1]}"
             )
-    values = at_hand(input)
-    if values is not None:
-        wrong = ((values < 0) | (values >= weight.size(0))).reshape(-1)
-        if wrong.any():
-            place = int(wrong.argmax())
-            raise RuntimeError(
-                f"Index {place} of input takes value {values.reshape(-1)[place]} which is not in "
-                f"the valid range [0, {weight.size(0)})"
-            )
+    rows = weight.size(0)
+    check_within(input, 0, rows - 1, lambda place, value: RuntimeError(
+        f"Index {place} of input takes value {value} which is not in the valid range [0, {rows})"
+    ))  # fmt: skip
 
 
 def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
@@ -164,13 +159,11 @@ def one_hot(tensor: Tensor, num_classes: int = -1) -> Tensor:
     if num_classes == -1:
         if not tensor.numel():
             raise RuntimeError("Can not infer total number of classes from empty tensor.")
-        values = tensor._host()
-        num_classes = int(values.max()) + 1
-    else:
-        values = at_hand(tensor)
-    if values is not None and values.size:
-        if values.min() < 0:
-            raise RuntimeError("Class values must be non-negative.")
-        if values.max() >= num_classes:
-            raise RuntimeError("Class values must be smaller than num_classes.")
+        num_classes = int(tensor._host().max()) + 1
+    check_within(tensor, 0, num_classes - 1, _no_class)
     return aten.one_hot(tensor, num_classes)
+
+
+def _no_class(place: int, value: int) -> RuntimeError:
+    relation = "non-negative" if value < 0 else "smaller than num_classes"
+    return RuntimeError(f"Class values must be {relation}.")
