@@ -25,6 +25,8 @@ from facade.devices import device as device
 from facade.dtypes import dtype as dtype
 from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
+from facade.explanation import explain as explain
+from facade.explanation import no_flush as no_flush
 from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last
 from facade.layouts import channels_last_3d as channels_last_3d

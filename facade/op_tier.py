@@ -32,10 +32,12 @@ class Chooser:
 
     Attributes:
         surprises: How many training steps in a row had no program.
+        by_ops_runs: How many tapes were run op by op.
     """
 
     def __init__(self) -> None:
         self.surprises = 0
+        self.by_ops_runs = 0
 
     def by_ops(self, path: Path, trains: bool) -> bool:
         """Return whether to run a tape op by op, and remember what was seen.

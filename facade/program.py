@@ -2,8 +2,9 @@
 
 import contextlib
 import itertools
+import time
 import warnings
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from sys import getrefcount
 from typing import Any
@@ -16,7 +17,8 @@ from facade.devices import is_jax_default, jax_device
 from facade.lengths import Lengths, Packing, Unlike
 from facade.lower import lower, saved_entry, sources
 from facade.ops.registry import Entry
-from facade.tape import Path, Tape
+from facade.sites import user_site
+from facade.tape import Path, Tape, state
 
 MAX_PROGRAMS = 512
 
@@ -25,6 +27,27 @@ _programs: dict[tuple, "Program"] = {}
 _lengths: dict[tuple, tuple[list[int] | None, bool]] = {}
 _clock = itertools.count()
 _choosers: defaultdict[Any, op_tier.Chooser] = defaultdict(op_tier.Chooser)
+
+
+class Birth:
+    """How a program came to be, for :mod:`facade.explanation`.
+
+    Attributes:
+        site: The user's line that needed it first.
+        code, wanted, saved: What it computes.
+        seconds: What its first run took.
+        runs: How often it ran.
+    """
+
+    __slots__ = ("code", "runs", "saved", "seconds", "site", "wanted")
+
+    def __init__(self, code: list, wanted: tuple, saved: tuple) -> None:
+        self.site = user_site()
+        self.code, self.wanted, self.saved = code, wanted, saved
+        self.seconds, self.runs = 0.0, 0
+
+
+births: deque[Birth] = deque(maxlen=MAX_PROGRAMS)
 
 
 class Runner:
@@ -86,6 +109,7 @@ class Program(Runner):
     """One compiled tape.
 
     Attributes:
+        birth: Where it was first needed.
         kept, donated: Indices of the leaves, in the order :attr:`run` takes them.
         last_used: Tells the least recently used program.
         paths: Where it is found.
@@ -95,6 +119,8 @@ class Program(Runner):
         self, tape: Tape, wanted: list[int], saved: dict[int, int], free: list, lengths=None
     ) -> None:
         super().__init__(saved)
+        self.birth = Birth(tape.code, tuple(wanted), tuple(saved.items()))
+        births.append(self.birth)
         count = len(tape.leaves)
         self.donated = () if saved else _donated(tape, wanted, free)
         self.kept = tuple(i for i in range(count) if i not in set(self.donated))
@@ -128,7 +154,7 @@ class Fitted(Runner):
     def __init__(self, program: Program, packing: Packing) -> None:
         super().__init__({})
         self.program, self.packing = program, packing
-        self.run, self.paths = program.run, program.paths
+        self.run, self.paths, self.birth = program.run, program.paths, program.birth
 
     def arguments(self, tape: Tape) -> tuple:
         leaves = self.packing.leaves(tape.leaves)
@@ -204,10 +230,15 @@ def flush(tape: Tape, want: tuple = ()) -> None:
     Args:
         want: Cells to fill besides the pending ones (views that are read).
     Raises:
-        RuntimeError: what the tape holds was lost in an earlier flush.
+        RuntimeError: what the tape holds was lost in an earlier flush, or a flush is forbidden.
     """
     if tape.failure is not None:
         raise RuntimeError("this value could not be computed") from tape.failure
+    if not state.may_flush and tape.path.length and not tape.closed:
+        raise RuntimeError(
+            f"{user_site().call}() makes the tape run, inside facade.no_flush(): read values after "
+            "it, or keep them as tensors"
+        )
     with tape.lock:
         if not tape.outcome:
             if tape.closed or not tape.path.length:
@@ -266,11 +297,20 @@ def _execute(tape: Tape, want: tuple) -> None:
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
     program = _runner(tape, wanted, nodes, free)
     tape.plan = (program, cells, nodes)
-    compiling = compile_cache.on_disk() if program.compiles else contextlib.nullcontext()
+    compiling = _compiling(program) if program.compiles else contextlib.nullcontext()
     with compiling, jax.enable_x64(True), _placement(tape.device):
         arguments = program.arguments(tape)
         # One call from C: an interrupt finds either no results or all of them.
         tape.outcome.extend(itertools.starmap(program.run, (arguments,)))
+
+
+@contextlib.contextmanager
+def _compiling(program):
+    """Look on disk for what a program's first run compiles, and note how long that took."""
+    start = time.perf_counter()
+    with compile_cache.on_disk():
+        yield
+    program.birth.seconds += time.perf_counter() - start
     program.compiles = False
 
 
@@ -335,6 +375,7 @@ def _runner(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Any
             if program is None:
                 trains = bool(saved) or tape.backward_pending
                 if not tape.pure and _choosers[tape.device].by_ops(tape.path, trains):
+                    _choosers[tape.device].by_ops_runs += 1
                     return OpByOp(tape, slots, dict(saved))
                 program = _keep(key, Program(tape, slots, dict(saved), free))
         tape.path.programs[short] = program
@@ -342,6 +383,7 @@ def _runner(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Any
     elif tape.backward_pending:
         _choosers[tape.device].surprises = 0
     program.last_used = next(_clock)
+    program.birth.runs += 1
     return program
 
 
@@ -388,6 +430,11 @@ def _placement(device):
 def program_count() -> int:
     """Return how many programs are kept."""
     return len(_programs)
+
+
+def op_by_op_runs() -> int:
+    """Return how many tapes were run without a program."""
+    return sum(chooser.by_ops_runs for chooser in _choosers.values())
 
 
 def forget_choices() -> None:

@@ -232,6 +232,7 @@ class _ThreadState(threading.local):
     def __init__(self) -> None:
         self.grad = True
         self.inference = False
+        self.may_flush = True
         self.autocast: frozenset[str] = frozenset()  # the device types it is on for
         self.tape = Tape(CPU)
         self.tapes = {CPU: self.tape}
