@@ -104,3 +104,13 @@ def test_cross_entropy_is_one_node():
     loss = facade.nn.functional.cross_entropy(x, facade.tensor([0, 2]))
     assert loss.grad_fn.name() == "NllLossBackward0"
     assert loss.grad_fn.next_functions[0][0].name() == "torch::autograd::AccumulateGrad"
+
+
+def test_hooks_see_what_functions_save():
+    seen = []
+    x = facade.tensor([2.0], requires_grad=True)
+    with facade.autograd.graph.saved_tensors_hooks(lambda t: seen.append(t), lambda t: t):
+        y = x * x
+    y.backward()
+    assert seen == []
+    assert x.grad.item() == 4

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 
 from facade import aten
+from facade.autograd import function as function
+from facade.autograd import graph as graph
 from facade.autograd.engine import Task, accumulate
+from facade.autograd.function import Function as Function
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import no_grad as no_grad

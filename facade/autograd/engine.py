@@ -18,7 +18,7 @@ from facade.storage import Storage, attend, locate
 from facade.tape import ABSENT, FLOAT, LEAF, SLOT, Tape, state, tape_on
 from facade.tensor import Tensor
 
-_SECOND_TIME = (
+SECOND_TIME = (
     "Trying to backward through the graph a second time (or directly access saved tensors after "
     "they have already been freed). Saved intermediate values of the graph are freed when you "
     "call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
@@ -169,8 +169,9 @@ class Task:
         if not self.keep_graph:
             node.release()
         if node.hooks is not None and node.hooks.post:
-            outputs = pull_of(node.entry, node.mask).outputs
-            gradients = [self._tensor(g, a) for g, a in zip(gradients, outputs, strict=True)]
+            if isinstance(node, Node):
+                outputs = pull_of(node.entry, node.mask).outputs
+                gradients = [self._tensor(g, a) for g, a in zip(gradients, outputs, strict=True)]
             gradients = _run_post_hooks(node, gradients, row)
         for edge, gradient in zip(node.edges, gradients, strict=True):
             if edge is not None and gradient is not None:
@@ -196,7 +197,7 @@ class Task:
         elif node.needs_nothing_saved():
             pull, refs = node.pull_without_residuals(), []
         else:
-            raise RuntimeError(_SECOND_TIME)
+            raise RuntimeError(SECOND_TIME)
         for cotangent, differentiable in zip(row, entry.differentiable, strict=True):
             if type(cotangent) is int:
                 refs.append(cotangent)
@@ -333,7 +334,7 @@ def _pull_differentiably(node: Node, row: list) -> list:
     elif node.home is not None:
         refs = replay(node.home, node.index, tape)
     else:
-        raise RuntimeError(_SECOND_TIME)
+        raise RuntimeError(SECOND_TIME)
     cotangents = [c for c, d in zip(row, node.entry.differentiable, strict=True) if d]
     backward = vjp_entry(node.entry, node.mask, tuple(c is None for c in cotangents))
     refs = [*refs, *(ABSENT if c is None else locate(c._cell, tape) for c in cotangents)]
