@@ -3,7 +3,9 @@
 import math as _math
 
 from facade import accelerator as accelerator
+from facade import amp as amp
 from facade import autograd as autograd
+from facade import cpu as cpu
 from facade import cuda as cuda
 from facade import dtypes as _dtypes
 from facade import fft as fft
@@ -15,6 +17,30 @@ from facade import optim as optim
 from facade import random as random
 from facade import serialization as serialization
 from facade import special as special
+from facade.amp.autocast_mode import autocast as autocast
+from facade.amp.settings import autocast_decrement_nesting as autocast_decrement_nesting
+from facade.amp.settings import autocast_increment_nesting as autocast_increment_nesting
+from facade.amp.settings import clear_autocast_cache as clear_autocast_cache
+from facade.amp.settings import get_autocast_cpu_dtype as get_autocast_cpu_dtype
+from facade.amp.settings import get_autocast_dtype as get_autocast_dtype
+from facade.amp.settings import get_autocast_gpu_dtype as get_autocast_gpu_dtype
+from facade.amp.settings import get_autocast_ipu_dtype as get_autocast_ipu_dtype
+from facade.amp.settings import get_autocast_xla_dtype as get_autocast_xla_dtype
+from facade.amp.settings import is_autocast_cache_enabled as is_autocast_cache_enabled
+from facade.amp.settings import is_autocast_cpu_enabled as is_autocast_cpu_enabled
+from facade.amp.settings import is_autocast_enabled as is_autocast_enabled
+from facade.amp.settings import is_autocast_ipu_enabled as is_autocast_ipu_enabled
+from facade.amp.settings import is_autocast_xla_enabled as is_autocast_xla_enabled
+from facade.amp.settings import set_autocast_cache_enabled as set_autocast_cache_enabled
+from facade.amp.settings import set_autocast_cpu_dtype as set_autocast_cpu_dtype
+from facade.amp.settings import set_autocast_cpu_enabled as set_autocast_cpu_enabled
+from facade.amp.settings import set_autocast_dtype as set_autocast_dtype
+from facade.amp.settings import set_autocast_enabled as set_autocast_enabled
+from facade.amp.settings import set_autocast_gpu_dtype as set_autocast_gpu_dtype
+from facade.amp.settings import set_autocast_ipu_dtype as set_autocast_ipu_dtype
+from facade.amp.settings import set_autocast_ipu_enabled as set_autocast_ipu_enabled
+from facade.amp.settings import set_autocast_xla_dtype as set_autocast_xla_dtype
+from facade.amp.settings import set_autocast_xla_enabled as set_autocast_xla_enabled
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import is_grad_enabled as is_grad_enabled

@@ -4,6 +4,7 @@ import inspect
 import typing
 from collections.abc import Callable
 
+from facade.casts import LISTED, casted, switched_on
 from facade.ops.registry import OPS, Kind, OpSpec, Param
 from facade.recording import record
 
@@ -24,13 +25,13 @@ def recorder(spec: OpSpec) -> Callable:
     # 2 and 2.0 and True are one key to a dictionary, but not one exponent
     counts += [f"{p.name}.__class__" for p in spec.static_params if _is_number(p)]
     tail = f", ({', '.join(counts)},)" if counts else ""
-    source = (
-        f"def {spec.name}({_parameters(signature)}):\n"
-        f"    return record(spec, ({operands}), ({static}){tail})\n"
-    )
-    scope = {"record": record, "spec": spec} | {
-        f"_{n}": p.default for n, p in signature.parameters.items()
-    }
+    source = f"def {spec.name}({_parameters(signature)}):\n"
+    if spec.name in LISTED:
+        cast = f"casted('{spec.name}', ({operands}), ({static}))"
+        source += f"    if switched_on: return record(spec, {cast}, ({static}){tail})\n"
+    source += f"    return record(spec, ({operands}), ({static}){tail})\n"
+    scope = {"record": record, "spec": spec, "casted": casted, "switched_on": switched_on}
+    scope |= {f"_{n}": p.default for n, p in signature.parameters.items()}
     exec(source, scope)
     function = scope[spec.name]
     function.__doc__ = spec.fn.__doc__

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from facade import aten, dtypes
+from facade.casts import LISTED, without_autocast
 from facade.ops.elementwise import NO_DERIVATIVE
 from facade.ops.registry import OPS, OpSpec
 from facade.overlap import refuse_overlap
@@ -133,6 +134,8 @@ def in_place(call: Callable, name: str) -> Callable:
     """Return the method that writes ``call``'s result into its first argument."""
     whole, looks = name in _UNLIKE_THEMSELVES, name not in _NOT_LOOKED_AT
     expanded = name in _INTO_EXPANDED
+    if name in LISTED:
+        call = without_autocast(call)
 
     def method(self, *args, **kwargs):
         for x in (*args, *kwargs.values()) if kwargs else args:
@@ -161,7 +164,7 @@ def with_out(call: Callable) -> Callable:
         for x in args:
             if elementwise and isinstance(x, TensorBase) and _may_overlap(x, out):
                 refuse_overlap(out, x)
-        return write_out(call.__name__, out, call(*args, **kwargs))
+        return write_out(call.__name__, out, without_autocast(call)(*args, **kwargs))
 
     return function
 

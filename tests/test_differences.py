@@ -114,3 +114,17 @@ def test_hooks_see_what_functions_save():
     y.backward()
     assert seen == []
     assert x.grad.item() == 4
+
+
+def test_scaled_step_is_skipped_in_the_program():
+    def run(module):
+        w = module.ones(2, requires_grad=True)
+        optimizer, scaler = module.optim.Adam([w]), module.amp.GradScaler("cpu")
+        calls = []
+        optimizer.register_step_post_hook(lambda *given: calls.append(1))
+        scaler.scale((w * float("inf")).sum()).backward()
+        scaler.step(optimizer)
+        return w.tolist(), len(calls), len(optimizer.state[w])
+
+    assert run(facade) == ([1.0, 1.0], 1, 3)
+    assert run(torch) == ([1.0, 1.0], 0, 0)

@@ -29,8 +29,11 @@ LEVELS = [
     ],
     ["graph", "storage", "explanation"],
     ["recording", "views", "tensor", "overlap"],
-    ["aten", "underived", "binding", "random", "cuda", "autograd", "functions"],
-    ["linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils"],
+    ["casts", "aten", "underived", "binding", "random", "autograd", "functions"],
+    [
+        *("linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils"),
+        *("amp", "cpu", "cuda"),
+    ],
     ["vision", "interop"],
     ["__init__", "__main__"],
 ]

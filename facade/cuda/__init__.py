@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from facade.cuda import amp as amp
 from facade.devices import available, jax_device, resolve
 from facade.devices import device as device_class
 from facade.program import flush

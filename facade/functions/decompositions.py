@@ -4,6 +4,7 @@ import numpy as np
 
 from facade import aten
 from facade.binding import public
+from facade.casts import arguments
 from facade.dtypes import int64
 from facade.ops.declare import inexact_only
 from facade.ops.decompositions import check_matrices
@@ -365,9 +366,11 @@ def norm(A: Tensor, ord=None, dim=None, keepdim: bool = False, *, dtype=None) ->
 
 def vecdot(x: Tensor, y: Tensor, *, dim: int = -1) -> Tensor:
     """Return the dot products along ``dim``, the first factor conjugated."""
+    x, y = arguments("vecdot", x, y)
     if x.ndim == y.ndim == 1:
         return aten.vdot(x, y)
-    return aten.sum(aten.mul(aten.conj(x) if x.dtype.is_complex else x, y), dim)
+    products = aten.mul(aten.conj(x) if x.dtype.is_complex else x, y)
+    return aten.sum(products, dim, dtype=products.dtype)
 
 
 @public(method=False)

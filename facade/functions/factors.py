@@ -4,6 +4,7 @@ import math
 
 from facade import aten
 from facade.binding import public
+from facade.casts import arguments
 from facade.errors import wrap_dim
 from facade.functions.creation import ones_like
 from facade.functions.decompositions import check_info, inv, solve
@@ -64,6 +65,7 @@ def lu_solve(
 @public(name="lu_solve", out=True)
 def _lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     """Return X of ``A @ X = input``; :func:`facade.linalg.lu_solve` is its newer form."""
+    input, LU_data = arguments("lu_solve", input, LU_data)
     return aten.linalg_lu_solve(LU_data, LU_pivots, input, True, False)
 
 

@@ -4,6 +4,7 @@ import string
 
 from facade import aten
 from facade.binding import public
+from facade.casts import arguments, without_autocast
 from facade.ops import linalg
 from facade.ops.einsum import parse_einsum
 from facade.program import flush
@@ -74,6 +75,7 @@ def chain_matmul(*matrices) -> Tensor:
         matrices = tuple(matrices[0])
     if len(matrices) == 1:
         return aten.clone(matrices[0])
+    matrices = arguments("chain_matmul", *matrices)
     labels = string.ascii_letters[: len(matrices) + 1]
     terms = ",".join(labels[i : i + 2] for i in range(len(matrices)))
     return aten.einsum(f"{terms}->{labels[0]}{labels[-1]}", matrices)
@@ -100,9 +102,10 @@ def einsum(*args) -> Tensor:
         RuntimeError: the equation is wrong, or doesn't fit the operands.
     """
     equation, operands = _from_sublists(args) if isinstance(args[0], Tensor) else _listed(args)
+    operands = arguments("torch.einsum", *operands, static=(equation, len(operands)))
     if len(operands) != 1:
         return aten.einsum(equation, operands)
-    return _rearrange(operands[0], equation)
+    return without_autocast(_rearrange)(operands[0], equation)
 
 
 def _listed(args: tuple) -> tuple[str, tuple]:

@@ -17,6 +17,7 @@ from facade.nn.cells import each
 from facade.nn.module import Module
 from facade.nn.parameter import Parameter
 from facade.nn.utils.rnn import PackedSequence, layout
+from facade.tape import state
 from facade.tensor import Tensor
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN_TANH": 1, "RNN_RELU": 1}
@@ -141,7 +142,7 @@ class RNNBase(Module):
     def check_input(self, input: Tensor, batch_sizes: Tensor | None) -> None:
         """Check dtype and sizes of a batched or packed input."""
         dtype = getattr(self, self._all_weights[0][0]).dtype
-        if input.dtype != dtype:
+        if input.dtype != dtype and not state.autocast:
             raise ValueError(
                 f"RNN input dtype ({input.dtype}) does not match weight dtype ({dtype}). "
                 f"Convert input: input.to({dtype}), or convert model: model.to({input.dtype})"

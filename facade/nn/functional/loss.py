@@ -6,6 +6,7 @@ import warnings
 from facade import aten, functions
 from facade.autograd.grad_mode import no_grad
 from facade.binding import public
+from facade.casts import arguments
 from facade.errors import broadcast_shapes
 from facade.functions.indexing import check_within
 from facade.nn.functional.activation import logsigmoid
@@ -61,6 +62,7 @@ def l1_loss(
     """Return the absolute difference."""
     _warn_sizes(input, target)
     reduction = resolve(reduction, size_average, reduce)
+    input, target = arguments("l1_loss", input, target)
     loss = (input - target).abs()
     return _reduce(loss, reduction) if weight is None else _weighted(loss, weight, input, reduction)
 
@@ -73,6 +75,7 @@ def smooth_l1_loss(
     _warn_sizes(input, target)
     reduction = resolve(reduction, size_average, reduce)
     if beta == 0.0:
+        input, target = arguments("smooth_l1_loss", input, target)
         return _reduce((input - target).abs(), reduction)
     return aten.smooth_l1_loss(input, target, reduction, float(beta))
 
@@ -145,6 +148,7 @@ def cross_entropy(
     if label_smoothing > 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing:g}")
     dim = min(input.ndim, 2) - 1
+    input, target, weight = arguments("cross_entropy", input, target, weight)
     if target._aval.shape == input._aval.shape and (input.ndim != 1 or target.is_floating_point()):
         if ignore_index >= 0:
             raise RuntimeError("ignore_index is not supported for floating point target")
@@ -313,6 +317,7 @@ def margin_ranking_loss(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
             f"input1: {input1.size()}, input2: {input2.size()}, target: {target.size()} "
         )
+    input1, input2, target = arguments("margin_ranking_loss", input1, input2, target)
     return _reduce((-target * (input1 - input2) + margin).clamp_min(0), reduction)
 
 
@@ -323,6 +328,7 @@ def hinge_embedding_loss(
 ) -> Tensor:  # fmt: skip
     """Return ``input`` where the target is 1 and ``max(0, margin - input)`` where it is -1."""
     reduction = resolve(reduction, size_average, reduce)
+    input, target = arguments("hinge_embedding_loss", input, target)
     apart = (margin - input).clamp_min(0).masked_fill(target == 1, 0)
     return _reduce(apart + input.masked_fill(target == -1, 0), reduction)
 
@@ -341,6 +347,7 @@ def cosine_embedding_loss(
             f"{target.dim()}D target tensor expects {target.dim() + 1}D input tensors, but found "
             f"inputs with sizes {list(input1.shape)} and {list(input2.shape)}."
         )
+    input1, input2, target = arguments("cosine_embedding_loss", input1, input2, target)
     cosine = cosine_similarity(input1, input2, target.dim(), _cosine_eps(input1))
     near = (1 - cosine).masked_fill(target != 1, 0)
     far = (cosine - margin).clamp_min(0).masked_fill(target != -1, 0)
@@ -371,6 +378,7 @@ def triplet_margin_loss(
     def distance(a: Tensor, b: Tensor) -> Tensor:
         return pairwise_distance(a, b, p, eps)
 
+    anchor, positive, negative = arguments("triplet_margin_loss", anchor, positive, negative)
     return _triplet(anchor, positive, negative, distance, margin, swap, reduction)
 
 
@@ -414,6 +422,7 @@ def poisson_nll_loss(
         full: Whether to add Stirling's approximation of the constant.
     """
     reduction = resolve(reduction, size_average, reduce)
+    input, target = arguments("poisson_nll_loss", input, target)
     loss = input.exp() - target * input if log_input else input - target * (input + eps).log()
     if full:
         stirling = target * target.log() - target + 0.5 * (2 * math.pi * target).log()
