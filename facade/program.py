@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from facade import compile_cache, op_tier
+from facade.allocation import keep_freed_memory
 from facade.devices import is_jax_default, jax_device
 from facade.lengths import Lengths, Packing, Unlike
 from facade.lower import lower, saved_entry, sources
@@ -449,4 +450,5 @@ def clear() -> None:
     _lengths.clear()
 
 
+keep_freed_memory()
 warnings.filterwarnings("ignore", message="Some donated buffers were not usable")
