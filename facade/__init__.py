@@ -5,6 +5,7 @@ import math as _math
 from facade import accelerator as accelerator
 from facade import amp as amp
 from facade import autograd as autograd
+from facade import backends as backends
 from facade import cpu as cpu
 from facade import cuda as cuda
 from facade import dtypes as _dtypes

@@ -32,7 +32,7 @@ LEVELS = [
     ["casts", "aten", "underived", "binding", "random", "autograd", "functions"],
     [
         *("linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils"),
-        *("amp", "cpu", "cuda"),
+        *("amp", "cpu", "cuda", "backends"),
     ],
     ["vision", "interop"],
     ["__init__", "__main__"],

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 from jax import lax
 from jax.interpreters import ad, batching, mlir
 
+from facade.ops.registry import OPS
+
 
 class Window(NamedTuple):
     """How a kernel slides over its input; one entry per spatial dimension."""
@@ -21,6 +23,25 @@ class Window(NamedTuple):
 
 FORWARD, INPUT, WEIGHT = "forward", "input", "weight"
 
+# ---- precision ----
+
+_tf32 = True
+
+
+def is_tf32_allowed() -> bool:
+    """Return whether a GPU may convolve float32 in TF32."""
+    return _tf32
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Say whether a GPU may convolve float32 in TF32, as PyTorch does unless told otherwise."""
+    global _tf32
+    if allowed != _tf32:
+        _tf32 = allowed
+        for spec in OPS.values():
+            spec.forget()  # signatures inferred anew are new programs
+
+
 # ---- algorithms: x (N, C, *size), w (O, C / groups, *kernel) -> y (N, O, *out) ----
 
 
@@ -29,6 +50,10 @@ def _by_xla(x, w, window: Window, precision=None):
         x, w, window.stride, window.padding, rhs_dilation=window.dilation,
         feature_group_count=window.groups, precision=precision,
     )  # fmt: skip
+
+
+def _exactly(x, w, window: Window):
+    return _by_xla(x, w, window, lax.Precision.HIGHEST)
 
 
 def _by_xla_with_a_margin(x, w, window: Window):
@@ -227,6 +252,11 @@ def _on_cpu(kind: str, a, b, *, window: Window, shape: tuple):
     return _compute(kind, _choose(kind, x, w, y, window), a, b, window=window, shape=shape)
 
 
+def _on_cuda(kind: str, a, b, *, window: Window, shape: tuple):
+    algorithm = _by_xla if _tf32 else _exactly
+    return _compute(kind, algorithm, a, b, window=window, shape=shape)
+
+
 def _batch(kind: str, arrays, dims, *, window: Window, shape: tuple):
     """Let a batch of inputs be more images; a batch of kernels takes the columns."""
     (a, b), (a_dim, b_dim) = arrays, dims
@@ -266,12 +296,15 @@ def _primitive(kind: str):
 
     primitive = Primitive(f"convolution_{kind}")
     plain = partial(_compute, kind, _by_xla)
-    exact = partial(_compute, kind, partial(_by_xla, precision=lax.Precision.HIGHEST))
+    exact = partial(_compute, kind, _exactly)
     primitive.def_impl(plain)
     primitive.def_abstract_eval(lambda a, b, *, window, shape: a.update(shape=shape))
     ad.defbilinear(primitive, *_TRANSPOSES[kind])
     batching.primitive_batchers[primitive] = partial(_batch, kind)
-    # on CUDA torch lets convolutions use TF32; a TPU's default, bfloat16, is too coarse
-    for platform, run in ((None, plain), ("cpu", partial(_on_cpu, kind)), ("tpu", exact)):
+    # a TPU's default, bfloat16, is too coarse
+    runs = {
+        None: plain, "cpu": partial(_on_cpu, kind), "cuda": partial(_on_cuda, kind), "tpu": exact,
+    }  # fmt: skip
+    for platform, run in runs.items():
         mlir.register_lowering(primitive, mlir.lower_fun(run, multiple_results=False), platform)
     return primitive
