@@ -34,10 +34,15 @@ _thread = _ThreadLabels()
 _changes: weakref.WeakKeyDictionary[Tape, list[tuple[int, Labels]]] = weakref.WeakKeyDictionary()
 
 
-class watching:  # noqa: N801
-    """Whether labels are noted on the tape; they are while a profiler is on."""
+_watching = False  # whether labels are noted on the tape
 
-    count = 0
+
+def watch(on: bool) -> None:
+    """Note from now on, or no longer, in which labels instructions are recorded."""
+    global _watching
+    _watching = on
+    if not on:
+        _changes.clear()
 
 
 def open_labels() -> Labels:
@@ -70,7 +75,7 @@ def labels_of(tape: Tape) -> list[Labels]:
     return found
 
 
-class record_function:  # noqa: N801
+class record_function:
     """Label a block of code, or a function, in what a profiler records.
 
     Example:
@@ -86,9 +91,9 @@ class record_function:  # noqa: N801
         self._outside: Labels | None = None
 
     def __enter__(self) -> "record_function":
-        self._range = jax.profiler.TraceAnnotation(self.name, **{MARK: self.args or ""})
+        self._range = jax.profiler.TraceAnnotation(self.name, **{MARK: 1})
         self._range.__enter__()
-        if watching.count:
+        if _watching:
             self._outside = _thread.open
             set_labels((*self._outside, Label(self.name)))
         return self
