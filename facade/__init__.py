@@ -10,6 +10,7 @@ from facade import cpu as cpu
 from facade import cuda as cuda
 from facade import dtypes as _dtypes
 from facade import fft as fft
+from facade import func as func
 from facade import functions as _functions
 from facade import hub as hub
 from facade import linalg as linalg
@@ -54,6 +55,7 @@ from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
 from facade.explanation import explain as explain
 from facade.explanation import no_flush as no_flush
+from facade.func import vmap as vmap
 from facade.functions.legacy import TYPES as _TYPES
 from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last

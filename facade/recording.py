@@ -173,11 +173,13 @@ def _new_path(parent: Path, entry: Entry, key: list, operands: tuple, tracks: bo
     return path
 
 
-def _reach(x: TensorBase, tape: Tape) -> int:
+def _reach(x: TensorBase, tape: Any) -> int:
     """Return the reference to an operand that is not pending on ``tape``."""
     cell = x._cell
     if type(cell) is View and cell.seen != cell.storage.version:
         refresh(x)
+    if type(tape) is not Tape:
+        return tape.reach(x)  # a function being traced finds out what it reads from outside
     return locate(x._cell, tape)
 
 
@@ -297,7 +299,7 @@ def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:
         for x in operands:
             if isinstance(x, TensorBase):
                 cell = x._cell
-                refs.append(cell.ref if cell.tape is tape else locate(cell, tape))
+                refs.append(cell.ref if cell.tape is tape else _reach(x, tape))
                 avals.append(x._aval)
             else:
                 refs.append(ABSENT if x is None else tape.number(x))

@@ -17,7 +17,7 @@ from facade.hooks import RemovableHandle, add_hook
 from facade.recording import TensorBase, record_entry, refresh, wrap
 from facade.size import Size
 from facade.storage import Storage, View, locate, settle
-from facade.tape import state
+from facade.tape import Tape, state
 from facade.views import copy_slices
 
 
@@ -403,6 +403,9 @@ class Tensor(TensorBase):
                 "operation."
             )
         self.check_history()
+        tape: Any = state.tape
+        if type(tape) is not Tape:  # a function being traced keeps account of what it writes
+            tape.will_write(self)
 
     def _overlaps_itself(self) -> bool:
         known = self._aval

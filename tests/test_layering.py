@@ -31,7 +31,7 @@ LEVELS = [
     ["recording", "views", "tensor", "overlap"],
     ["casts", "aten", "underived", "binding", "random", "autograd", "functions"],
     [
-        *("linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils"),
+        *("linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils", "func"),
         *("amp", "cpu", "cuda", "backends"),
     ],
     ["vision", "interop"],

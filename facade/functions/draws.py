@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import NoneType
 from typing import Any, SupportsIndex, TypeGuard
 
 import numpy as np
@@ -17,7 +18,7 @@ from facade.ops.registry import OPS
 from facade.random import Generator, engine_for
 from facade.recording import record_on, wrap
 from facade.storage import Storage
-from facade.tape import state
+from facade.tape import Tape, state
 from facade.tensor import Tensor
 
 # ---- laws ----
@@ -107,6 +108,9 @@ def draw(law: Law, parameters: tuple, a: Aval, where: device, generator=None) ->
     """
     if where is META:
         return record_on(where, OPS["zeros"], (), (a.shape, a.dtype))
+    tape: Any = state.tapes.get(where)
+    if type(tape) not in (Tape, NoneType):  # a function being traced says which numbers it gets
+        return tape.draw(draw, law, parameters, a, where, generator)
     engine = engine_for(where, generator)
     if where is CPU:
         return leaf(_draw_on_host(law, parameters, a, engine), a)

@@ -3,6 +3,7 @@
 from facade.nn.utils import parametrizations as parametrizations
 from facade.nn.utils import parametrize as parametrize
 from facade.nn.utils import rnn as rnn
+from facade.nn.utils import stateless as stateless
 from facade.nn.utils.clip_grad import clip_grad_norm as clip_grad_norm
 from facade.nn.utils.clip_grad import clip_grad_norm_ as clip_grad_norm_
 from facade.nn.utils.clip_grad import clip_grad_value_ as clip_grad_value_

@@ -1,0 +1,302 @@
+"""Run a Python function on placeholder tensors, on a tape of its own, and lower that tape."""
+
+import contextlib
+import sys
+import weakref
+from collections.abc import Callable
+from pathlib import Path as File
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from facade.avals import Aval
+from facade.graph import PythonNode
+from facade.lower import Pull, lower
+from facade.ops.registry import Entry
+from facade.recording import record_function, wrap
+from facade.storage import Storage, View, locate
+from facade.tape import LEAF, SLOT, Tape, state
+from facade.tensor import Tensor
+
+MAX_KEPT = 512  # functions lowered; the oldest is forgotten
+
+_PACKAGE = str(File(__file__).parent.parent)
+
+
+class Input(PythonNode):
+    """The history of a placeholder: gradients go no further."""
+
+    def __init__(self, known: Aval) -> None:
+        super().__init__((), (known,))
+
+    def backward(self, cotangents: list, create_graph: bool) -> list:
+        """Return the gradients of no operands."""
+        return []
+
+
+class Trace(Tape):
+    """The tape of one function.
+
+    What the function reads from outside becomes an operand, at the moment it is read, so that
+    gradients reach it.
+
+    Attributes:
+        transform: What it is recorded for, as errors call it.
+        operands: Per leaf the tensor outside, None for a placeholder that has none.
+        live: Per leaf, whether it has a history.
+        outer: The tape that was recorded on before.
+    """
+
+    __slots__ = ("live", "operands", "outer", "places", "transform", "written")
+
+    def __init__(self, device, transform: str) -> None:
+        super().__init__(device, pure=True)
+        self.transform = transform
+        self.limit = sys.maxsize
+        self.operands: list = []
+        self.live: list[bool] = []
+        self.places: dict = {}
+        self.written: list = []
+        self.outer: Any = None
+
+    @property
+    def failure(self) -> Any:
+        """Asked for by whoever wants a value: there is none.
+
+        Raises:
+            RuntimeError: always.
+        """
+        raise RuntimeError(f"{_users_line()}: {self.why_no_value()}")
+
+    @failure.setter
+    def failure(self, value) -> None:
+        """A trace has no other failure."""
+
+    def why_no_value(self) -> str:
+        """Return why a Python read can't be answered, and what to use instead."""
+        return (
+            f"{self.transform}: Python asked for the value of a tensor (by .item(), bool(), int(), "
+            "print() or numpy()), but inside the transformed function tensors have no values yet. "
+            "Use torch.where(condition, a, b) or torch.cond to choose, torch.while_loop to repeat, "
+            "and return what you want to look at."
+        )
+
+    # ---- operands ----
+
+    def placeholder(self, known: Aval, operand: Any = None, node: Any = None) -> Tensor:
+        """Return a tensor that stands for a new operand."""
+        ref = len(self.operands) << 2 | LEAF
+        self.operands.append(operand)
+        self.live.append(node is not None)
+        return wrap(Storage(known, self.device, None, self, ref), known, node)
+
+    def reach(self, x) -> int:
+        """Return the reference to a tensor from outside; it becomes an operand."""
+        cell = x._cell
+        if type(cell) is View:
+            if cell.cached_tape is self and cell.seen == cell.storage.version:
+                return cell.cached_ref
+            if cell.storage.tape is self:
+                return locate(cell, self)
+        key = (cell, cell.storage.version, x._node, x._number)
+        ref = self.places.get(key)
+        if ref is None:
+            ref = self.places[key] = len(self.operands) << 2 | LEAF
+            self.operands.append(x)
+            self.live.append(x._node is not None)
+        return ref
+
+    def leaf(self, cell) -> int:
+        return self.reach(wrap(cell, cell.aval))
+
+    def array(self, array) -> int:
+        return self.reach(Tensor._from_array(array, self.device))
+
+    def draw(self, draw: Callable, *arguments) -> Tensor:
+        """Draw random numbers, where the function is not."""
+        with self.outside():
+            return draw(*arguments)
+
+    def will_write(self, t) -> None:
+        """Remember what is about to be written, if it may be somebody else's."""
+        storage = t._cell.storage
+        if storage.tape is not self:
+            kept = (storage.array, storage.tape, storage.ref, storage.version)
+            self.written.append((weakref.ref(storage), kept))
+
+    def written_outside(self) -> bool:
+        """Give what was written outside its value back; return whether there was anything."""
+        self.places.clear()
+        found = False
+        for reference, kept in reversed(self.written):
+            storage = reference()
+            if storage is not None and storage.tape is self:
+                storage.array, storage.tape, storage.ref, storage.version = kept
+                found = True
+        return found
+
+    # ---- recording ----
+
+    @contextlib.contextmanager
+    def recording(self):
+        """Record on this tape inside."""
+        self.outer, before = state.tape, state.tapes.get(self.device)
+        state.tapes[self.device] = state.tape = self
+        try:
+            yield
+        finally:
+            _restore(self.device, before, self.outer)
+
+    @contextlib.contextmanager
+    def outside(self):
+        """Record on the tape outside meanwhile."""
+        state.tapes[self.device] = state.tape = self.outer
+        try:
+            yield
+        finally:
+            state.tapes[self.device] = state.tape = self
+
+
+def _restore(device, before, outer) -> None:
+    if before is None:
+        del state.tapes[device]
+    else:
+        state.tapes[device] = before
+    state.tape = outer
+
+
+def _users_line() -> str:
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_PACKAGE):
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+# ---- lowering ------------------------------------------------------------------------------------
+
+
+# pure: ([leaf arrays], [float], [int]) -> [result arrays]
+def lowered(tape: Trace, refs: tuple[int, ...], tracked: tuple[bool, ...]) -> Callable:
+    """Return the pure function that a trace stands for.
+
+    JAX differentiates whatever it sees, so what was recorded outside the autograd graph
+    (``detach()``, ``no_grad``) is stopped here.
+
+    Args:
+        refs: Of the results.
+        tracked: Per result, whether it has a history.
+    """
+    live = {i << 2 | LEAF for i, tracks in enumerate(tape.live) if tracks}
+    code = []
+    for path in _paths(tape.path):
+        entry, operands, edges = path.step
+        pulls = type(entry) is Pull
+        if not pulls:
+            stopped = [i for i, r in enumerate(operands) if r in live and not path.mask >> i & 1]
+            entry = _stopping(entry, tuple(stopped)) if stopped else entry
+        code.append((entry, operands, edges))
+        if pulls or not live.isdisjoint(operands):
+            live.update(slot << 2 | SLOT for slot in range(path.first, path.end))
+    slots = [r >> 2 for r in refs if r & 3 == SLOT]
+    body = lower(tuple(code), list(dict.fromkeys(slots)), {})
+    stops = [r in live and not t for r, t in zip(refs, tracked, strict=True)]
+
+    def pure(leaves, floats, ints):
+        values, _ = body(leaves, floats, ints)
+        results = [values[r >> 2] if r & 3 == SLOT else leaves[r >> 2] for r in refs]
+        return [jax.lax.stop_gradient(x) if s else x for x, s in zip(results, stops, strict=True)]
+
+    return pure
+
+
+def _paths(path) -> list:
+    found = []
+    while path.step is not None:
+        found.append(path)
+        path = path.parent
+    return found[::-1]
+
+
+def _stopping(entry: Any, stopped: tuple[int, ...]) -> Entry:
+    """Return an entry through which no gradient flows to some of its operands."""
+    key = ("stopped", stopped)
+    found = entry.cache.get(key)
+    if found is None:
+
+        def fn(*operands):
+            return entry.fn(
+                *(jax.lax.stop_gradient(x) if i in stopped else x for i, x in enumerate(operands))
+            )
+
+        found = entry.cache[key] = Entry(
+            entry.name, fn, entry.inputs, entry.outputs, single=entry.single,
+            grad_name=entry.grad_name, view=entry.view, static=entry.static,
+        )  # fmt: skip
+    return found
+
+
+# ---- one instruction -----------------------------------------------------------------------------
+
+_kept: dict[tuple, Callable] = {}
+
+
+class Traced:
+    """A function as it was recorded.
+
+    Attributes:
+        tape: With the operands it reads.
+        results: Its results, whose values are places on the tape.
+        count: How many placeholders come first among the operands.
+    """
+
+    def __init__(self, tape: Trace, results: list[Tensor], count: int) -> None:
+        self.tape, self.count = tape, count
+        with tape.recording():
+            self.refs = tuple([_place(r, tape) for r in results])
+        self.tracked = tuple([r._node is not None for r in results])
+        self.avals = [r._aval for r in results]
+
+    def record(self, transform: Callable, key: tuple, inputs: tuple) -> tuple[Tensor, ...]:
+        """Record a transformation of the function as one instruction.
+
+        Args:
+            transform: ``transform(pure, *key)`` returns the function of ``inputs`` and of
+                everything read from outside, where ``pure(inputs, rest)`` is this function. A
+                function of a module, so that equal calls are known again.
+            inputs: Tensors, instead of the placeholders; there may be more of them.
+        """
+        tape = self.tape
+        rest = (*tape.operands[self.count :], *tape.floats, *tape.ints)
+        live = tuple(tape.live)
+        known = (transform, key, tape.path, self.refs, self.tracked, self.count, live)
+        fn = _kept.get(known)
+        if fn is None:
+            fn = _kept[known] = transform(self._pure(), *key)
+            if len(_kept) > MAX_KEPT:
+                del _kept[next(iter(_kept))]
+        return record_function(fn, (*inputs, *rest))
+
+    def _pure(self) -> Callable:
+        body = lowered(self.tape, self.refs, self.tracked)
+        leaves = len(self.tape.operands) - self.count
+        floats = leaves + len(self.tape.floats)
+
+        def pure(inputs, rest):
+            numbers = _packed(rest[leaves:floats], float), _packed(rest[floats:], int)
+            return body([*inputs, *rest[:leaves]], *numbers)
+
+        return pure
+
+
+def _packed(numbers, kind: type):
+    return jnp.stack(numbers) if numbers else jnp.zeros(0, kind)
+
+
+def _place(x: Tensor, tape: Trace) -> int:
+    x._fresh_node()
+    cell = x._cell
+    return cell.ref if cell.tape is tape else tape.reach(x)
+
+
+__all__ = ["Input", "Trace", "Traced", "lowered"]
