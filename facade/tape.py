@@ -17,6 +17,7 @@ MAX_INSTRUCTIONS = 2048  # a longer tape is flushed: compile time grows faster t
 MAX_LOOPING = 65_536  # of a tape that repeats: as loops its program stays small
 MAX_LEAVES = 256  # that such a tape reads
 MAX_PATHS = 131_072  # instructions remembered of all tapes
+MAX_GRAPH_BYTES = 32 << 20  # results of a tape with several backwards
 MAX_PINNED_BYTES = 256 << 20  # bytes held alive only by a tape before it is flushed
 
 # instruction: (entry, a reference per operand, its autograd graph as numbers, see `Tape.edges`)
@@ -36,13 +37,15 @@ class Path:
         length: How many instructions lead here.
         first, end: Numbers of the last instruction's first slot, and of the next one's.
         sights: How many tapes that ended here were run without a program.
+        bytes: What all results up to here take.
+        accumulates: Whether a ``backward()`` that ended here was followed by one that added to it.
         mask: Of the last instruction's operands, which a gradient is wanted for.
         programs: What :mod:`facade.program` compiled for a tape that ends here.
         backwards: What :mod:`facade.autograd.engine` recorded for a backward that started here.
     """
 
     __slots__ = (
-        "backwards", "end", "first", "length", "mask", "next", "parent", "programs", "sights",
+        "accumulates", "backwards", "bytes", "end", "first", "length", "mask", "next", "parent", "programs", "sights",
         "step",
     )  # fmt: skip
     count = 0  # of all paths
@@ -53,11 +56,13 @@ class Path:
         self.parent: Any = parent
         self.step: Any = step
         self.mask = mask
-        self.length = self.first = self.end = 0
+        self.length = self.first = self.end = self.bytes = 0
+        self.accumulates = False
         if parent is not None and step is not None:
             self.length = parent.length + 1
             self.first = parent.end
             self.end = self.first + len(step[0].outputs)
+            self.bytes = parent.bytes + sum(a.numel * a.dtype.itemsize for a in step[0].outputs)
         self.sights = 0
         self.next: dict[tuple, Path] = {}
         self.programs: dict = {}
@@ -110,7 +115,7 @@ class Tape:
     """
 
     __slots__ = (
-        "__weakref__", "attention", "backward_pending", "bytes_checked", "closed",
+        "__weakref__", "attention", "backward_end", "backward_pending", "bytes_checked", "closed",
         "device", "failure", "floats", "ints", "leaf_cells", "leaf_of", "leaves", "limit", "lock",
         "nodes", "outcome", "parameter_written", "path", "pending", "pinned_bytes", "plan", "pure",
         "source_of", "sources",
@@ -132,6 +137,7 @@ class Tape:
         self.closed = False
         self.attention = False  # closed, or perhaps too long: look before recording
         self.backward_pending = False
+        self.backward_end: Path | None = None  # where the first backward ended
         self.parameter_written = False
         self.pinned_bytes = 0
         self.bytes_checked = MAX_PINNED_BYTES

@@ -149,14 +149,14 @@ class TestBounds:
         x = facade.tensor(0.0)
         for _ in range(length):
             x = x + 1
-            assert len(state.tape.code) <= MAX_LOOPING + 2
+            assert state.tape.path.length <= MAX_LOOPING + 2
         assert x.item() == length
 
     def test_long_chain_without_a_loop(self):
         x = facade.tensor(0.0)
         for add in np.random.default_rng(0).integers(0, 2, 2100):
             x = x + 1 if add else x * 1
-            assert len(state.tape.code) <= MAX_INSTRUCTIONS + 2
+            assert state.tape.path.length <= MAX_INSTRUCTIONS + 2
 
     @pytest.mark.parametrize("depth", [500, pytest.param(10_000, marks=pytest.mark.slow)])
     def test_deep_graph(self, depth):
@@ -172,6 +172,33 @@ class TestBounds:
         monkeypatch.setattr("facade.storage.MAX_LOOPING", 50)
         monkeypatch.setattr(state.tape, "limit", 50)
         self.test_deep_graph(400)
+
+    @pytest.mark.programs
+    def test_accumulated_gradients_hold_one_graph(self, monkeypatch):
+        """Sixteen micro-batches are run one by one, in programs of one micro-batch."""
+        monkeypatch.setattr("facade.autograd.engine.MAX_GRAPH_BYTES", 0)
+        program.flush(state.tape)
+        model = facade.nn.Sequential(*[facade.nn.Linear(6, 6) for _ in range(5)])
+        optimizer = facade.optim.SGD(model.parameters(), lr=0.1)
+        x = facade.ones(3, 6)
+        program.births.clear()
+
+        def step(count):
+            optimizer.zero_grad()
+            for _ in range(count):
+                model(x).square().mean().backward()
+            optimizer.step()
+
+        step(1)
+        one = len(program.births[-1].code)
+        step(16)
+        program.births.clear()
+        step(16)
+        assert max(len(birth.code) for birth in program.births) <= 1.2 * one
+        with compilations() as count:
+            step(16)
+            step(16)
+        assert count == [0]
 
     def test_lazy_accumulation_is_bounded(self):
         """3,000 tensors of a megabyte are added up; only a few hundred are ever held."""

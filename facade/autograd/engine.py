@@ -15,7 +15,7 @@ from facade.ops.registry import OPS, Entry, infer
 from facade.program import Segment, flush
 from facade.recording import pending_tensor, wrap
 from facade.storage import Storage, attend, locate
-from facade.tape import ABSENT, FLOAT, LEAF, SLOT, Tape, state, tape_on
+from facade.tape import ABSENT, FLOAT, LEAF, MAX_GRAPH_BYTES, SLOT, Tape, state, tape_on
 from facade.tensor import Tensor
 
 SECOND_TIME = (
@@ -47,6 +47,7 @@ class Task:
         self.leaves: dict = {}  # AccumulateGrad -> cotangent
         self.tape = state.tape
         self.recording: Recorded | None = None
+        self.accumulated = False  # whether a leaf had a gradient before
 
     def run(self, roots: Sequence[tuple], cotangents: Sequence[Tensor | None]) -> None:
         """Push the cotangents through the graph that ends in ``roots``, ``(node, number)`` each.
@@ -70,7 +71,21 @@ class Task:
                 self._finish_leaf(node, cotangent)
         finally:
             state.grad = was
-        self.tape.backward_pending = True
+        self._end(self.tape)
+
+    def _end(self, tape: Tape) -> None:
+        """Run a micro-batch whose gradients are accumulated, so that one graph is held at a time.
+
+        The first time that is noticed at the second backward, from then on at the first.
+        """
+        tape.backward_pending = True
+        end = tape.backward_end
+        if end is None:
+            end = tape.backward_end = tape.path
+        if self.accumulated:
+            end.accumulates = True
+        if end.accumulates and tape.path.bytes > MAX_GRAPH_BYTES:
+            flush(tape)
 
     def _repeat(self, roots, cotangents) -> bool:
         """Record what this backward put on an equal tape; return whether that was known."""
@@ -94,10 +109,11 @@ class Task:
                 if leaf._grad is None:
                     leaf._grad = gradient
                 else:
+                    self.accumulated = True
                     accumulate(leaf, gradient, False)
         finally:
             state.grad = was
-        tape.backward_pending = True
+        self._end(tape)
         return True
 
     def _one(self, edge: tuple):
@@ -224,6 +240,7 @@ class Task:
         if type(gradient) is int and leaf._grad is None:
             leaf._grad = self._tensor(gradient, leaf._aval)
         else:
+            self.accumulated = self.accumulated or leaf._grad is not None
             accumulate(leaf, self._tensor(gradient, leaf._aval), self.create_graph)
         if node.hooks is not None:
             for hook in list(node.hooks.accumulated.values()):
