@@ -2,6 +2,7 @@
 
 import math as _math
 
+from facade import _C as _C
 from facade import accelerator as accelerator
 from facade import amp as amp
 from facade import autograd as autograd
@@ -16,6 +17,7 @@ from facade import hub as hub
 from facade import linalg as linalg
 from facade import nn as nn
 from facade import optim as optim
+from facade import overrides as overrides
 from facade import random as random
 from facade import serialization as serialization
 from facade import special as special
@@ -56,6 +58,7 @@ from facade.dtypes import iinfo as iinfo
 from facade.explanation import explain as explain
 from facade.explanation import no_flush as no_flush
 from facade.func import vmap as vmap
+from facade.func.control_flow import cond as cond
 from facade.functions.legacy import TYPES as _TYPES
 from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last

@@ -17,6 +17,7 @@ from facade.recording import TensorBase
 from facade.storage import View
 from facade.tape import state
 from facade.tensor import Tensor
+from facade.torch_function import lookalike_operator
 from facade.underived import underived
 
 FUNCTIONS: dict[str, Callable] = {}  # what `facade` offers
@@ -57,6 +58,8 @@ def public(  # pyright: ignore[reportInconsistentOverload] - the options are spe
             f, method=method, inplace=inplace, out=out, aliases=aliases, name=name, module=module
         )
     own = name or function.__name__
+    if own[:2] == "__" and function.__name__[0] == "_":
+        function.__name__ = own
     function = with_numpy_names(function)
     offered = with_out(function) if out else function
     for each in (own, *aliases):
@@ -229,16 +232,18 @@ def _bind_operator(spec: OpSpec, call: Callable) -> None:
         return
 
     def operator(self, other):
-        return call(self, other) if isinstance(other, _OPERANDS) else NotImplemented
+        if isinstance(other, _OPERANDS):
+            return call(self, other)
+        return lookalike_operator(f"__{word}__", self, other)
 
-    _set_method(f"__{word}__", operator)
+    _set_operator(f"__{word}__", operator)
     if word in ("lt", "le", "gt", "ge", "eq", "ne"):
         return
     turned = getattr(aten, spec.reflected) if spec.reflected else None
 
     def reflected(self, other):
         if not isinstance(other, _OPERANDS):
-            return NotImplemented
+            return lookalike_operator(f"__r{word}__", self, other)
         return turned(self, other) if turned else call(other, self)
 
     def augmented(self, other):
@@ -246,8 +251,13 @@ def _bind_operator(spec: OpSpec, call: Callable) -> None:
             if _may_overlap(other, self):
                 refuse_overlap(self, other)
         elif not isinstance(other, _OPERANDS):
-            return NotImplemented
+            return lookalike_operator(f"__i{word}__", self, other)
         return self.write(call(self, other))
 
-    _set_method(f"__r{word}__", reflected)
-    _set_method(f"__i{word}__", augmented)
+    _set_operator(f"__r{word}__", reflected)
+    _set_operator(f"__i{word}__", augmented)
+
+
+def _set_operator(name: str, function: Callable) -> None:
+    function.__name__ = name
+    _set_method(name, function)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from facade import devices, dtypes, printing, recording
+from facade import devices, dtypes, printing, recording, torch_function
 from facade.avals import aval
 from facade.devices import CPU, META, device
 from facade.errors import no_dimension
@@ -36,6 +36,7 @@ class Tensor(TensorBase):
     if TYPE_CHECKING:  # what is bound elsewhere; tensor.pyi has all of it
 
         def __eq__(self, other) -> Any: ...
+        def __getitem__(self, key) -> Any: ...
         def __getattr__(self, name: str) -> Any: ...
 
     def __new__(cls, *data, device=None) -> "Tensor":
@@ -343,9 +344,21 @@ class Tensor(TensorBase):
         return t.requires_grad_(requires_grad)
 
     def as_subclass(self, cls: type) -> "Tensor":
+        """Return an alias as an instance of ``cls``."""
+        source = self if self._fresh_node() is None else Tensor.__getitem__(self, Ellipsis)
         t = TensorBase.__new__(cls)
-        t._cell, t._aval, t._node, t._number = self._cell, self._aval, self._node, self._number
+        t._cell, t._aval = source._cell, source._aval
+        t._node, t._number = source._node, source._number
         return t
+
+    def __init_subclass__(cls, **options) -> None:
+        super().__init_subclass__(**options)
+        torch_function.adopt(cls)
+
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None) -> Any:
+        """Do what ``func`` does to plain tensors; tensors it returns become of this class."""
+        return torch_function.default(cls, func, types, args, kwargs)
 
     # ---- writing --------------------------------------------------------------------------
 

@@ -28,7 +28,7 @@ LEVELS = [
         "program",
     ],
     ["graph", "storage", "explanation"],
-    ["recording", "views", "tensor", "overlap"],
+    ["recording", "views", "torch_function", "tensor", "overlap", "_C", "overrides"],
     ["casts", "aten", "underived", "binding", "random", "autograd", "functions"],
     [
         *("linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils", "func"),

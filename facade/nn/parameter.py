@@ -6,6 +6,7 @@ from typing import Any
 from facade import printing
 from facade.functions.creation import empty
 from facade.tensor import Tensor
+from facade.torch_function import disabled
 
 
 class _MarkedMeta(type(Tensor)):
@@ -30,6 +31,7 @@ class Parameter(Tensor, metaclass=_MarkedMeta):
     """
 
     _mark = "_is_param"
+    __torch_function__: Any = staticmethod(disabled)
 
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> "Parameter":
         source: Tensor = empty(0) if data is None else data
@@ -71,6 +73,7 @@ class Buffer(Tensor, metaclass=_MarkedMeta):
     """
 
     _mark = "_is_buffer"
+    __torch_function__: Any = staticmethod(disabled)
     persistent: bool
 
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> "Buffer":
