@@ -59,6 +59,7 @@ from facade.explanation import explain as explain
 from facade.explanation import no_flush as no_flush
 from facade.func import vmap as vmap
 from facade.func.control_flow import cond as cond
+from facade.func.control_flow import cond as cond
 from facade.functions.legacy import TYPES as _TYPES
 from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last

@@ -32,6 +32,7 @@ LEVELS = [
     ["casts", "aten", "underived", "binding", "random", "autograd", "functions"],
     [
         *("linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils", "func"),
+        "_higher_order_ops",
         *("amp", "cpu", "cuda", "backends"),
     ],
     ["vision", "interop"],

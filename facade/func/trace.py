@@ -1,6 +1,7 @@
 """Run a Python function on placeholder tensors, on a tape of its own, and lower that tape."""
 
 import contextlib
+import itertools
 import sys
 import weakref
 from collections.abc import Callable
@@ -266,18 +267,21 @@ class Traced:
                 function of a module, so that equal calls are known again.
             inputs: Tensors, instead of the placeholders; there may be more of them.
         """
-        tape = self.tape
-        rest = (*tape.operands[self.count :], *tape.floats, *tape.ints)
-        live = tuple(tape.live)
-        known = (transform, key, tape.path, self.refs, self.tracked, self.count, live)
-        fn = _kept.get(known)
-        if fn is None:
-            fn = _kept[known] = transform(self._pure(), *key)
-            if len(_kept) > MAX_KEPT:
-                del _kept[next(iter(_kept))]
-        return record_function(fn, (*inputs, *rest))
+        return record_all(_alone, (transform, *key), (self,), inputs)
 
-    def _pure(self) -> Callable:
+    @property
+    def rest(self) -> tuple:
+        """What is read from outside: tensors, then the numbers."""
+        tape = self.tape
+        return (*tape.operands[self.count :], *tape.floats, *tape.ints)
+
+    @property
+    def key(self) -> tuple:
+        """What tells this function from others."""
+        return self.tape.path, self.refs, self.tracked, self.count, tuple(self.tape.live)
+
+    def pure(self) -> Callable:
+        """Return ``pure(inputs, rest) -> results`` on arrays."""
         body = lowered(self.tape, self.refs, self.tracked)
         leaves = len(self.tape.operands) - self.count
         floats = leaves + len(self.tape.floats)
@@ -287,6 +291,46 @@ class Traced:
             return body([*inputs, *rest[:leaves]], *numbers)
 
         return pure
+
+
+def record_all(
+    transform: Callable, key: tuple, functions: tuple[Traced, ...], inputs: tuple
+) -> tuple[Tensor, ...]:
+    """Record a combination of functions as one instruction.
+
+    Args:
+        transform: ``transform(pures, *key)`` returns ``combined(inputs, rests)``: a function of
+            arrays, and per function of what it reads from outside. A function of a module.
+    """
+    rests = [f.rest for f in functions]
+    known = (transform, key, len(inputs), *[f.key for f in functions])
+    fn = _kept.get(known)
+    if fn is None:
+        combined = transform([f.pure() for f in functions], *key)
+        fn = _kept[known] = _flat(combined, len(inputs), [len(rest) for rest in rests])
+        if len(_kept) > MAX_KEPT:
+            del _kept[next(iter(_kept))]
+    return record_function(fn, (*inputs, *itertools.chain(*rests)))
+
+
+def _flat(combined: Callable, count: int, sizes: list[int]) -> Callable:
+    def function(*flat):
+        ends = list(itertools.accumulate([count, *sizes]))
+        rests = [flat[a:b] for a, b in itertools.pairwise(ends)]
+        return combined(flat[:count], rests)
+
+    function.__name__ = combined.__name__
+    return function
+
+
+def _alone(pures: list, transform: Callable, *key) -> Callable:
+    made = transform(pures[0], *key)
+
+    def function(inputs, rests):
+        return made(*inputs, *rests[0])
+
+    function.__name__ = made.__name__
+    return function
 
 
 def _packed(numbers, kind: type):
@@ -299,4 +343,4 @@ def _place(x: Tensor, tape: Trace) -> int:
     return cell.ref if cell.tape is tape else tape.reach(x)
 
 
-__all__ = ["Input", "Trace", "Traced", "lowered"]
+__all__ = ["Input", "Trace", "Traced", "lowered", "record_all"]

@@ -1,0 +1,213 @@
+"""cond, while_loop and scan: choices and loops whose course depends on values."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+
+from facade import functions
+from facade.func.run import device_of, refill
+from facade.func.trace import Input, Trace, Traced, record_all
+from facade.func.trees import flatten, tensors_of, unflatten
+from facade.tensor import Tensor
+
+
+def _traced(name: str, function: Callable, operands: list[Tensor], avals=None) -> tuple:
+    """Run a function on placeholders for ``operands``; return its trace and its result."""
+    tape = Trace(device_of(operands), name)
+    known = avals or [x._aval for x in operands]
+    inputs = [
+        tape.placeholder(a, x, Input(a) if x._fresh_node() is not None else None)
+        for x, a in zip(operands, known, strict=True)
+    ]
+    with tape.recording():
+        result = function(*inputs)
+        found = tensors_of(result)
+    del inputs
+    if tape.written_outside():
+        raise RuntimeError(f"{name}: a function writes in place to a tensor from outside")
+    return Traced(tape, found, len(operands)), result
+
+
+# ---- cond ----
+
+
+def cond(
+    pred: bool | int | float | Tensor,
+    true_fn: Callable,
+    false_fn: Callable,
+    operands: tuple | list = (),
+) -> Any:
+    """Return ``true_fn(*operands)`` or ``false_fn(*operands)``; only that one runs.
+
+    Args:
+        pred: Which one: a bool, or a tensor of one element.
+        operands: Nested containers of tensors.
+    Raises:
+        RuntimeError: the arguments are none of these, or the results are unlike.
+    """
+    if isinstance(pred, bool | int | float):
+        return (true_fn if pred else false_fn)(*operands)
+    _check_cond(pred, true_fn, false_fn, operands)
+    leaves, structure = flatten(tuple(operands))
+    branches = [
+        _traced("cond", lambda *x, f=f: f(*unflatten(structure, x)), leaves)
+        for f in (false_fn, true_fn)
+    ]
+    (no, result), (yes, other) = branches
+    if flatten(result)[1] != flatten(other)[1]:
+        raise RuntimeError(
+            "Unmatched output spec from torch.cond branches: true branch tree_spec "
+            f"{flatten(other)[1]} vs false branch tree_spec {flatten(result)[1]}."
+        )
+    for a, b in zip(yes.avals, no.avals, strict=True):
+        if a.shape != b.shape or a.dtype is not b.dtype:
+            raise RuntimeError(
+                "torch.cond: expected both branches to return tensors of one shape and dtype, got "
+                f"{list(a.shape)} {a.dtype} and {list(b.shape)} {b.dtype}"
+            )
+    return refill(result, record_all(_choice, (), (no, yes), (pred, *leaves)))
+
+
+def _check_cond(pred, true_fn, false_fn, operands) -> None:
+    if not isinstance(pred, Tensor):
+        raise RuntimeError(f"Expected pred to be bool or tensor, but got {pred}.")
+    if pred.numel() != 1:
+        raise RuntimeError(f"Expected pred to be bool or single-element tensor, but got {pred}.")
+    if not callable(true_fn) or not callable(false_fn):
+        raise RuntimeError("Expect both branches to be callable.")
+    if not isinstance(operands, tuple | list) or not all(
+        isinstance(x, Tensor) for x in flatten(tuple(operands))[0]
+    ):
+        raise RuntimeError(
+            "Expect operands to be a tuple of possibly nested dict/list/tuple that only consists "
+            f"of tensor leaves, but got {operands}."
+        )
+
+
+def _choice(pures: list) -> Callable:
+    def cond(inputs, rests):
+        pred, *operands = inputs
+        branches = [
+            lambda f=f, r=r: tuple(f(operands, r)) for f, r in zip(pures, rests, strict=True)
+        ]
+        return jax.lax.cond(pred.reshape(()).astype(bool), branches[1], branches[0])
+
+    return cond
+
+
+# ---- while_loop ----
+
+
+def while_loop(cond_fn: Callable, body_fn: Callable, carried_inputs: tuple | list) -> tuple:
+    """Repeat ``values = body_fn(*values)`` as long as ``cond_fn(*values)``; return them.
+
+    Where a gradient is wanted the loop runs in Python, since its length is known only then.
+
+    Args:
+        carried_inputs: The values at first: tensors and Python numbers.
+    Raises:
+        RuntimeError: the body returns something unlike its arguments.
+    """
+    if not callable(cond_fn) or not callable(body_fn):
+        raise RuntimeError("Expect cond_fn and body_fn to be callable.")
+    if not isinstance(carried_inputs, tuple | list):
+        raise RuntimeError(
+            "Expect carried_inputs to be a tuple of possibly nested dict/list/tuple that only"
+            f"consists of tensor or int leaves, but got {carried_inputs}."
+        )
+    leaves, structure = flatten(tuple(carried_inputs))
+    first = [x if isinstance(x, Tensor) else functions.tensor(x) for x in leaves]
+    test, _ = _traced("while_loop", lambda *x: cond_fn(*unflatten(structure, x)), first)
+    body, result = _traced("while_loop", lambda *x: body_fn(*unflatten(structure, x)), first)
+    if len(body.avals) != len(first) or any(
+        a.shape != x.shape or a.dtype is not x.dtype for a, x in zip(body.avals, first, strict=True)
+    ):
+        raise RuntimeError(
+            "Expected carried_inputs and body_output to have same metadata but found: "
+            f"{[(list(x.shape), x.dtype) for x in first]} and "
+            f"{[(list(a.shape), a.dtype) for a in body.avals]}"
+        )
+    if any(body.tracked):
+        return _loop_in_python(cond_fn, body_fn, unflatten(structure, first))
+    return tuple(refill(result, record_all(_loop, (), (test, body), tuple(first))))
+
+
+def _loop_in_python(cond_fn, body_fn, values: tuple) -> tuple:
+    while cond_fn(*values):
+        values = tuple(body_fn(*values))
+    return values
+
+
+def _loop(pures: list) -> Callable:
+    def while_loop(inputs, rests):
+        test, body = pures
+        return jax.lax.while_loop(
+            lambda values: test(values, rests[0])[0].reshape(()).astype(bool),
+            lambda values: tuple(body(values, rests[1])),
+            tuple(inputs),
+        )
+
+    return while_loop
+
+
+# ---- scan ----
+
+
+def scan(
+    combine_fn: Callable, init: Any, xs: Any, *, dim: int = 0, reverse: bool = False
+) -> tuple[Any, Any]:
+    """Go through the slices of ``xs``: ``carry, y = combine_fn(carry, x)``.
+
+    Args:
+        init: The first carry, nested containers of tensors.
+        xs: Nested containers of tensors of one length along ``dim``.
+        reverse: Begin with the last slice.
+    Returns:
+        The last carry, and the ``y`` of all slices, stacked along dimension 0.
+    """
+    if not callable(combine_fn):
+        raise RuntimeError(f"Combine_fn must be a callable, but got {combine_fn}")
+    if not isinstance(dim, int):
+        raise RuntimeError("Dim must be an int, but got " + str(type(dim)))
+    carry, carry_structure = flatten(init)
+    rows, structure = flatten(xs)
+    if not rows:
+        raise RuntimeError("scan() operator requires at least one xs leaf.")
+    rows = [x.movedim(dim, 0) for x in rows]
+    avals = [x[0]._aval for x in rows]
+
+    def step(*values):
+        state = unflatten(carry_structure, values[: len(carry)])
+        return combine_fn(state, unflatten(structure, values[len(carry) :]))
+
+    known = [x._aval for x in carry] + avals
+    body, result = _traced("scan", step, [*carry, *rows], known)
+    if not (isinstance(result, tuple) and len(result) == 2):
+        raise RuntimeError(
+            f"Expected combine_fn to return a tuple of length 2, but got {type(result)}"
+        )
+    if any(
+        a.shape != x.shape or a.dtype is not x.dtype
+        for a, x in zip(body.avals[: len(carry)], carry, strict=True)
+    ):
+        raise RuntimeError("Expected init and carry to have same metadata")
+    found = record_all(_scan, (len(carry), reverse), (body,), (*carry, *rows))
+    return refill(result, found)
+
+
+def _scan(pures: list, count: int, reverse: bool) -> Callable:
+    def scan(inputs, rests):
+        def step(carry, x):
+            results = pures[0]([*carry, *x], rests[0])
+            return tuple(results[:count]), tuple(results[count:])
+
+        carry, ys = jax.lax.scan(
+            step, tuple(inputs[:count]), tuple(inputs[count:]), reverse=reverse
+        )
+        return (*carry, *ys)
+
+    return scan
+
+
+__all__ = ["cond", "scan", "while_loop"]
