@@ -45,8 +45,8 @@ class Path:
     """
 
     __slots__ = (
-        "accumulates", "backwards", "bytes", "end", "first", "length", "mask", "next", "parent", "programs", "sights",
-        "step",
+        "accumulates", "backwards", "bytes", "end", "first", "length", "mask", "next", "parent",
+        "programs", "sights", "step",
     )  # fmt: skip
     count = 0  # of all paths
 

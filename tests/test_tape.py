@@ -8,7 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import torch
 from counting import compilations
+from parity import assert_same
 
 import facade
 from facade import program
@@ -199,6 +201,24 @@ class TestBounds:
             step(16)
             step(16)
         assert count == [0]
+
+    @pytest.mark.parametrize("limit", range(30, 48))
+    def test_the_bound_is_met_in_the_middle_of_a_backward(self, monkeypatch, limit):
+        program.flush(state.tape)
+        monkeypatch.setattr("facade.op_tier.Chooser.by_ops", lambda *_: True)
+        monkeypatch.setattr("facade.storage.MAX_LOOPING", 0)
+        monkeypatch.setattr("facade.tape.MAX_INSTRUCTIONS", limit)
+        results = []
+        for module in (facade, torch):
+            w = module.full((3, 3), 0.2, requires_grad=True)
+            b = module.full((3,), 0.1, requires_grad=True)
+            h, loss = module.ones(2, 3), 0
+            for _ in range(12):
+                h = module.tanh(module.nn.functional.linear(h, w, b) + h)
+                loss = loss + h.square().mean()
+            loss.backward()
+            results.append((w.grad, b.grad))
+        assert_same(*results, tolerance=(1e-4, 1e-5))
 
     def test_lazy_accumulation_is_bounded(self):
         """3,000 tensors of a megabyte are added up; only a few hundred are ever held."""

@@ -194,7 +194,7 @@ class Task:
                 self._arrive(edge, gradient)
 
     def _pull(self, node: Node, row: list):
-        """Record the pullback of a node as one instruction; return the references to its results.
+        """Record the pullback of a node as one instruction; return its results.
 
         Raises:
             RuntimeError: an earlier ``backward()`` has freed what the node had saved.
@@ -224,7 +224,10 @@ class Task:
         if self.recording is not None:
             self.recording.nodes.append(node)
         path = tape.append(pull, tuple(refs))
-        return [slot << 2 for slot in range(path.first, path.end)]
+        gradients = [slot << 2 for slot in range(path.first, path.end)]
+        if self.recording is None:  # a sum of two may flush the tape before the third arrives
+            return [self._tensor(g, a) for g, a in zip(gradients, pull.outputs, strict=True)]
+        return gradients
 
     def _finish_leaf(self, node: AccumulateGrad, gradient) -> None:
         if node.hooks is not None:
