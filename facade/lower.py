@@ -176,7 +176,7 @@ class _Single:
         self.pulls, self.reads = refs[:count], refs[count:]
 
     def apply(self, values: _Values) -> None:
-        with _naming(self.i):
+        with _naming(self.i, self.entry):
             values.slots.update(enumerate(self.results(values), self.first))
 
     def results(self, values: _Values):
@@ -196,10 +196,14 @@ def _do(entry, mask: int | None, operands: list, pull) -> tuple:
 
 
 @contextlib.contextmanager
-def _naming(i: int):
-    """Give an exception the index of the instruction that it comes from."""
+def _naming(i: int, entry):
+    """Give an instruction's name and index to what XLA makes of it, and its index to an exception.
+
+    A profiler finds the instruction by them, so a program is the same with and without one.
+    """
     try:
-        yield
+        with jax.named_scope(f"{entry.name}.{i}"):
+            yield
     except Exception as error:
         error.instruction = i  # type: ignore[attr-defined]
         raise
@@ -326,7 +330,7 @@ class _Loop:
                 tree, places = outer_pulls[index]
                 leaves = [rows[k] if varies else fixed[k] for varies, k in places]
                 pull = jax.tree_util.tree_unflatten(tree, leaves)
-            with _naming(i):
+            with _naming(i, entry):
                 results, own_pull = _do(entry, mask, operands, pull)
             made.append(results)
             pulls.append(own_pull)

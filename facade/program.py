@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import time
 import warnings
+import zlib
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable
 from sys import getrefcount
@@ -49,12 +50,14 @@ class Birth:
 
 
 births: deque[Birth] = deque(maxlen=MAX_PROGRAMS)
+observer: Callable[[Tape, "Runner"], None] | None = None  # told of every run, by a profiler
 
 
 class Runner:
     """A way to run a tape.
 
     Attributes:
+        name: What XLA calls it; "" if its instructions are not those of the tape it runs.
         saved: The instructions whose pullback is kept, with their masks.
         trees: Per saved instruction, how its residuals are put back into a pullback.
         sources: Per saved instruction, where each residual is found: ``("result", i)`` among the
@@ -63,6 +66,7 @@ class Runner:
         compiles: Whether :attr:`run` may have to compile.
     """
 
+    name = ""
     compiles = True
     run: Callable  # (donated leaves, kept leaves, floats, ints) -> results
 
@@ -139,6 +143,7 @@ class Program(Runner):
             self._plan(pulls, leaves, results)
             return results
 
+        step.__name__ = self.name = _name(tape)
         # a tape inside somebody's trace takes no options
         options = None if tape.pure else op_tier.COMPILER_OPTIONS
         self.run = jax.jit(step, donate_argnums=0, compiler_options=options)
@@ -147,6 +152,13 @@ class Program(Runner):
         donated = [tape.leaves[i] for i in self.donated]
         kept = [tape.leaves[i] for i in self.kept]
         return donated, kept, self.floats.array(tape.floats), self.ints.array(tape.ints)
+
+
+def _name(tape: Tape) -> str:
+    """Return a name that tells a tape's program from others, the same in every process."""
+    code = [(entry.name, refs) for entry, refs, _ in tape.code]
+    shapes = [x.shape for x in tape.leaves]
+    return f"step_{zlib.crc32(repr((code, shapes)).encode()):08x}"
 
 
 class Fitted(Runner):
@@ -298,6 +310,8 @@ def _execute(tape: Tape, want: tuple) -> None:
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
     program = _runner(tape, wanted, nodes, free)
     tape.plan = (program, cells, nodes)
+    if observer is not None:
+        observer(tape, program)
     compiling = _compiling(program) if program.compiles else contextlib.nullcontext()
     with compiling, jax.enable_x64(True), _placement(tape.device):
         arguments = program.arguments(tape)
