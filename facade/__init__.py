@@ -3,6 +3,7 @@
 import math as _math
 
 from facade import _C as _C
+from facade import __config__ as __config__
 from facade import accelerator as accelerator
 from facade import amp as amp
 from facade import autograd as autograd
@@ -59,8 +60,9 @@ from facade.explanation import explain as explain
 from facade.explanation import no_flush as no_flush
 from facade.func import vmap as vmap
 from facade.func.control_flow import cond as cond
-from facade.func.control_flow import cond as cond
 from facade.functions.legacy import TYPES as _TYPES
+from facade.functions.memory import TypedStorage as TypedStorage
+from facade.functions.memory import UntypedStorage as UntypedStorage
 from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last
 from facade.layouts import channels_last_3d as channels_last_3d

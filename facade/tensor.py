@@ -29,7 +29,8 @@ class Tensor(TensorBase):
     _grad: "Tensor | None" = None
     _retains_grad = False
     _backward_hooks = None
-    is_sparse = is_quantized = is_nested = is_mkldnn = False
+    is_sparse = is_sparse_csr = is_quantized = is_nested = is_mkldnn = False
+    is_ipu = is_maia = is_mps = is_mtia = is_vulkan = is_xla = is_xpu = False
     name = None
     layout: Any = None
 
