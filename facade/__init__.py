@@ -63,6 +63,7 @@ from facade.func.control_flow import cond as cond
 from facade.functions.legacy import TYPES as _TYPES
 from facade.functions.memory import TypedStorage as TypedStorage
 from facade.functions.memory import UntypedStorage as UntypedStorage
+from facade.interop.functions import from_jax as from_jax
 from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last
 from facade.layouts import channels_last_3d as channels_last_3d
