@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 
 from facade.graph import PythonNode
+from facade.tape import state
 
 
 class Refusal(PythonNode):
@@ -46,4 +47,24 @@ def refuse_backward(result, name: str):
         error = NotImplementedError(f"the derivative for '{name}' is not implemented.")
         kind = type(type(node).__name__, (Refusal,), {})
         result._node = kind(node, type(node).__name__, error)
+    return result
+
+
+def underived_result(result, operands: tuple, name: str):
+    """Return a result without history with a backward as :func:`underived` gives."""
+    error = RuntimeError(f"derivative for aten::{name} is not implemented")
+    return _refuse(result, operands, NotImplemented, "torch::autograd::NotImplemented", error)
+
+
+def refused_result(result, operands: tuple, name: str, grad_name: str):
+    """Return a result without history with a backward as :func:`refuse_backward` gives."""
+    error = NotImplementedError(f"the derivative for '{name}' is not implemented.")
+    return _refuse(result, operands, type(grad_name, (Refusal,), {}), grad_name, error)
+
+
+def _refuse(result, operands: tuple, kind: type[Refusal], shown: str, error: Exception):
+    edges = [(x._fresh_node(), x._number) for x in operands if x is not None and x.requires_grad]
+    if edges and state.grad:
+        source = PythonNode(tuple(edges), (result._aval,))
+        result._node, result._number = kind(source, shown, error), 0
     return result

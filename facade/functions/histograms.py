@@ -6,6 +6,7 @@ from facade import aten
 from facade.binding import public
 from facade.return_types import named_tuple
 from facade.tensor import Tensor
+from facade.underived import underived_result
 
 _Histogram = named_tuple("histogram", ("hist", "bin_edges"))
 
@@ -25,7 +26,7 @@ def histogram(
         RuntimeError: there are no bins, or the bounds are in the wrong order.
     """
     if isinstance(bins, Tensor):
-        edges = bins
+        edges = bins.detach()
     else:
         if bins <= 0:
             raise RuntimeError(
@@ -38,4 +39,6 @@ def histogram(
                 f"[{low:g}, {high:g}]"
             )
         edges = aten.histogram_edges(input, low, high, bins)
-    return _Histogram(aten.histogram(input, edges, weight, density), edges)
+    counts = aten.histogram(input, edges, weight, density)
+    given = (input, weight, bins if isinstance(bins, Tensor) else None)
+    return _Histogram(*(underived_result(t, given, "histogram") for t in (counts, edges)))

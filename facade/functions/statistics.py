@@ -36,8 +36,8 @@ def trapezoid(y: Tensor, x: Tensor | None = None, *, dx: float = 1, dim: int = -
     """Return the integral of ``y`` by the trapezoidal rule."""
     if x is None:
         ends = y.select(dim, 0) + y.select(dim, -1)
-        return (y.sum(dim) - ends * 0.5) * dx
-    return (_widths(x, y, dim) * _heights(y, dim)).sum(dim) / 2
+        return aten.mul_scalar(y.sum(dim) - ends * 0.5, dx)
+    return aten.div_scalar((_widths(x, y, dim) * _heights(y, dim)).sum(dim), 2.0)
 
 
 @public(method=False)
@@ -53,7 +53,7 @@ def cumulative_trapezoid(
     """Return the integrals of ``y`` up to each place but the first."""
     if x is None:
         return (_heights(y, dim) * (dx / 2)).cumsum(dim)
-    return (_widths(x, y, dim) * _heights(y, dim)).cumsum(dim) / 2
+    return aten.div_scalar((_widths(x, y, dim) * _heights(y, dim)).cumsum(dim), 2.0)
 
 
 def _heights(y: Tensor, dim: int) -> Tensor:

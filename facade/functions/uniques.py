@@ -6,6 +6,7 @@ from facade import aten, dtypes
 from facade.binding import public
 from facade.functions.construction import tensor
 from facade.tensor import Tensor
+from facade.underived import refused_result, underived_result
 
 
 def _back(array, input: Tensor) -> Tensor:
@@ -33,7 +34,10 @@ def unique(
         equal_nan=False,
     )  # fmt: skip
     inverse = inverse.reshape(values.shape if dim is None else -1)
-    return _chosen(input, distinct, dim, return_inverse, inverse, return_counts, counts)
+    found = _chosen(input, distinct, dim, return_inverse, inverse, return_counts, counts)
+    if dim is None:
+        return _refusing(found, input, "_unique2", "Unique2Backward0")
+    return _refusing(found, input, "unique_dim", "UniqueDimBackward0")
 
 
 @public
@@ -54,7 +58,13 @@ def unique_consecutive(
     counts = np.diff(starts, append=len(rows))
     kept = rows[starts].reshape(-1) if dim is None else rows[starts]
     inverse = (np.cumsum(begins) - 1).reshape(values.shape if dim is None else -1)
-    return _chosen(input, kept, dim, return_inverse, inverse, return_counts, counts)
+    found = _chosen(input, kept, dim, return_inverse, inverse, return_counts, counts)
+    return _refusing(found, input, "unique_consecutive", "UniqueConsecutiveBackward0")
+
+
+def _refusing(found, input: Tensor, name: str, grad_name: str):
+    refused_result(found[0] if isinstance(found, tuple) else found, (input,), name, grad_name)
+    return found
 
 
 def _chosen(input, values, dim, return_inverse, inverse, return_counts, counts):
@@ -78,7 +88,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
     if input.is_floating_point() or input.is_complex() or input.dtype is dtypes.bool_:
         name = dtypes.SCALAR_NAMES[input.dtype]
         raise NotImplementedError(f"\"bincount_cpu\" not implemented for '{name}'")
-    values = input.numpy()
+    values = input.detach().numpy()
     if values.ndim != 1 or (values < 0).any():
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and weights.shape != input.shape:
@@ -88,4 +98,5 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         return _back(np.bincount(values, minlength=length), input)
     kind = weights.dtype if weights.dtype is dtypes.float32 else dtypes.float64
     empty = aten.zeros_like(weights, kind).new_zeros(length)
-    return empty.index_add(0, input.long(), weights.detach().to(kind))
+    sums = empty.index_add(0, input.long(), weights.detach().to(kind))
+    return underived_result(sums, (weights,), "bincount")

@@ -158,6 +158,21 @@ def div(input: Array, other: Array):
     return input / other
 
 
+# What PyTorch's own functions multiply and divide by is no tensor to them
+
+
+@op(public="", promotes=Promote.SAME, grad_name="MulBackward1")
+def mul_scalar(input: Array, other: Scalar):
+    """Return ``input * other``."""
+    return input * other
+
+
+@op(public="", promotes=Promote.FLOAT, grad_name="DivBackward1")
+def div_scalar(input: Array, other: Scalar):
+    """Return ``input / other``."""
+    return input / other
+
+
 @op(public="", promotes=Promote.FLOAT, grad_name="MulBackward0")
 def rdiv(input: Array, other: Array):
     """Return ``other / input`` as PyTorch does: the reciprocal times ``other``."""
