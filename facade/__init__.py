@@ -19,6 +19,7 @@ from facade import linalg as linalg
 from facade import nn as nn
 from facade import optim as optim
 from facade import overrides as overrides
+from facade import profiler as profiler
 from facade import random as random
 from facade import serialization as serialization
 from facade import special as special

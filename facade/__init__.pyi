@@ -17,6 +17,7 @@ from facade import linalg as linalg
 from facade import nn as nn
 from facade import optim as optim
 from facade import overrides as overrides
+from facade import profiler as profiler
 from facade import random as random
 from facade import serialization as serialization
 from facade import special as special
@@ -60,6 +61,7 @@ from facade.func import vmap as vmap
 from facade.func.control_flow import cond as cond
 from facade.functions.memory import TypedStorage as TypedStorage
 from facade.functions.memory import UntypedStorage as UntypedStorage
+from facade.interop.functions import from_jax as from_jax
 from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last
 from facade.layouts import channels_last_3d as channels_last_3d

@@ -128,3 +128,23 @@ def test_scaled_step_is_skipped_in_the_program():
 
     assert run(facade) == ([1.0, 1.0], 1, 3)
     assert run(torch) == ([1.0, 1.0], 0, 0)
+
+
+@pytest.mark.programs
+def test_profiled_block_has_a_row_for_its_ops():
+    def run(module):
+        x = module.ones(200, 200)
+        x.tolist()
+        with module.profiler.profile(profile_memory=True) as prof:
+            with module.profiler.record_function("block"):
+                y = x @ x
+            y.tolist()
+        averages = prof.key_averages()
+        return {event.key for event in averages}, "CPU Mem" in averages.table()
+
+    keys, has_memory = run(facade)
+    assert {"block", "block (ops)", "aten::matmul"} <= keys
+    assert not has_memory
+    keys, has_memory = run(torch)
+    assert {"block", "aten::matmul"} <= keys
+    assert has_memory

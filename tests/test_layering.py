@@ -33,7 +33,7 @@ LEVELS = [
     [
         *("linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils", "func"),
         "_higher_order_ops",
-        *("amp", "cpu", "cuda", "backends"),
+        *("amp", "cpu", "cuda", "backends", "profiler"),
     ],
     ["vision", "interop"],
     ["__init__", "__main__"],

@@ -3,6 +3,7 @@
 from facade.autograd import function as function
 from facade.autograd import functional as functional
 from facade.autograd import graph as graph
+from facade.autograd import profiler as profiler
 from facade.autograd.derivatives import backward as backward
 from facade.autograd.derivatives import grad as grad
 from facade.autograd.function import Function as Function

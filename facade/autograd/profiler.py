@@ -6,13 +6,14 @@ import weakref
 from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
 
 import jax
 
 from facade.pullback import Pull
 from facade.tape import Tape, state
 
-MARK = "facade"  # tells the ranges recorded here from those of JAX's own
+MARK = "facade"  # what a range recorded here has its name under, see `marked` and `name_of`
 
 
 class Label(NamedTuple):
@@ -34,14 +35,14 @@ _thread = _ThreadLabels()
 _changes: weakref.WeakKeyDictionary[Tape, list[tuple[int, Labels]]] = weakref.WeakKeyDictionary()
 
 
-_watching = False  # whether labels are noted on the tape
+_watchers = 0  # profilers that want labels noted
 
 
 def watch(on: bool) -> None:
-    """Note from now on, or no longer, in which labels instructions are recorded."""
-    global _watching
-    _watching = on
-    if not on:
+    """Note for one profiler more, or one less, in which labels instructions are recorded."""
+    global _watchers
+    _watchers += 1 if on else -1
+    if not _watchers:
         _changes.clear()
 
 
@@ -75,6 +76,19 @@ def labels_of(tape: Tape) -> list[Labels]:
     return found
 
 
+def marked(name: str) -> Any:
+    """Return a range of JAX's profiler that :func:`name_of` knows the name of.
+
+    JAX reads ``#`` in a name as its own, and a number as a number.
+    """
+    return jax.profiler.TraceAnnotation(name.partition("#")[0], **{MARK: f":{quote(name)}"})
+
+
+def name_of(mark: str) -> str:
+    """Return the name of a range from its mark."""
+    return unquote(mark[1:])
+
+
 class record_function:
     """Label a block of code, or a function, in what a profiler records.
 
@@ -91,9 +105,9 @@ class record_function:
         self._outside: Labels | None = None
 
     def __enter__(self) -> "record_function":
-        self._range = jax.profiler.TraceAnnotation(self.name, **{MARK: 1})
+        self._range = marked(self.name)
         self._range.__enter__()
-        if _watching:
+        if _watchers:
             self._outside = _thread.open
             set_labels((*self._outside, Label(self.name)))
         return self
