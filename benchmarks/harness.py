@@ -1,6 +1,7 @@
 """Run the same measurement in several engines, each in its own process, in turn."""
 
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -54,19 +55,35 @@ def best_of(
     step: Callable[[], object], finish: Callable[[], object], seconds: float = 2.0
 ) -> float:
     """Return the median seconds of ``step``, in batches that end with ``finish``."""
-    for _ in range(10):
+    return statistics.median(samples(step, finish, seconds))
+
+
+def samples(
+    step: Callable[[], object],
+    finish: Callable[[], object],
+    seconds: float,
+    warm_up: int = 10,
+    batch: float = 0.05,
+) -> list[float]:
+    """Return the seconds of ``step`` in each of many batches that end with ``finish``.
+
+    Args:
+        seconds: How long to measure.
+        batch: How many seconds a batch takes at least, so that waiting for its end weighs little.
+    """
+    for _ in range(warm_up):
         step()
     finish()
     start = time.perf_counter()
     step()
     finish()
-    count = max(1, int(0.05 / max(time.perf_counter() - start, 1e-6)))
-    samples: list[float] = []
+    count = max(1, math.ceil(batch / max(time.perf_counter() - start, 1e-6)))
+    found: list[float] = []
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
         start = time.perf_counter()
         for _ in range(count):
             step()
         finish()
-        samples.append((time.perf_counter() - start) / count)
-    return statistics.median(samples)
+        found.append((time.perf_counter() - start) / count)
+    return found
