@@ -157,6 +157,12 @@ def test_ops_have_pytorchs_names_and_lie_in_their_modules(profile):
     assert "body.0 backward" not in {m for name, m in inside if name.startswith("aten::")}
 
 
+def test_most_time_is_led_back_to_instructions(profile):
+    ops = [e for e in profile.events() if "hlo_op" in e.args]
+    known = sum(e.self_cpu_time_total for e in ops if e.args["path"])
+    assert known > 0.8 * sum(e.self_cpu_time_total for e in ops)
+
+
 def test_blocks_are_on_the_host_and_around_their_ops(profile):
     averages = {event.key: event for event in profile.key_averages()}
     assert averages["forward"].count == 3

@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from jax.extend.backend import get_backend
@@ -102,11 +102,20 @@ def _op_paths() -> dict[str, list[tuple[int, dict[str, str]]]]:
 
 
 def _paths_of(module: bytes) -> dict[str, str]:
-    return {
-        _text(instruction, 1): _text(_one(instruction, 7), 2)
-        for computation in _every(module, 3)
-        for instruction in _every(computation, 2)
-    }
+    """Return op -> path; a fusion without one has that of the last op in it that has one."""
+    found, without = {}, {}
+    last: dict[Any, str] = {}  # number of a computation -> the last path in it
+    for computation in _every(module, 3):
+        number = _one(computation, 5)
+        for instruction in _every(computation, 2):
+            name, path = _text(instruction, 1), _text(_one(instruction, 7), 2)
+            found[name] = path
+            if path:
+                last[number] = path
+            elif _text(instruction, 2) == "fusion":
+                without[name] = _varint(_one(instruction, 38), 0)[0]
+    found.update((name, last.get(called, "")) for name, called in without.items())
+    return found
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
