@@ -37,11 +37,11 @@ def directory() -> Path | None:
 def on_disk():
     """Look up on disk, and keep there, what is compiled inside."""
     where = directory()
-    if where is None or jax.config.jax_compilation_cache_dir is not None or not _usable(where):
+    before = [(name, getattr(jax.config, name)) for name in _SETTINGS]
+    if where is None or before[0][1] is not None or not _usable(where):
         yield
         return
     with _lock:
-        before = [(name, getattr(jax.config, name)) for name in _SETTINGS]
         _set(zip(_SETTINGS, (str(where), MAX_BYTES, LEAST_SECONDS), strict=True))
         try:
             yield
