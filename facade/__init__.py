@@ -23,6 +23,7 @@ from facade import profiler as profiler
 from facade import random as random
 from facade import serialization as serialization
 from facade import special as special
+from facade import utils as utils
 from facade.amp.autocast_mode import autocast as autocast
 from facade.amp.settings import autocast_decrement_nesting as autocast_decrement_nesting
 from facade.amp.settings import autocast_increment_nesting as autocast_increment_nesting

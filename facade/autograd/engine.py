@@ -1,6 +1,7 @@
 """Run the autograd graph backwards, recording each node's pullback on the tape."""
 
 import heapq
+import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,16 @@ SECOND_TIME = (
     "call .backward() or autograd.grad(). Specify retain_graph=True if you need to backward "
     "through the graph a second time or if you need to access saved tensors after calling backward."
 )
+
+
+class _Running(threading.local):
+    """The calls that a thread is in, innermost last."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+
+
+_running = _Running()
 
 
 class Task:
@@ -59,6 +70,7 @@ class Task:
         elif not self.create_graph and self._repeat(roots, cotangents):
             return
         was, state.grad = state.grad, self.create_graph
+        _running.tasks.append(self)
         try:
             for edge, cotangent in zip(roots, cotangents, strict=True):
                 self._arrive(edge, self._one(edge) if cotangent is None else cotangent)
@@ -86,6 +98,11 @@ class Task:
             end.accumulates = True
         if end.accumulates and tape.path.bytes > MAX_GRAPH_BYTES:
             flush(tape)
+
+    @staticmethod
+    def current() -> "Task":
+        """Return the call that Python code in the graph runs in."""
+        return _running.tasks[-1]
 
     def _repeat(self, roots, cotangents) -> bool:
         """Record what this backward put on an equal tape; return whether that was known."""
