@@ -8,8 +8,8 @@ import numpy as np
 from jax import lax
 
 from facade.avals import contiguous_strides
-from facade.dtypes import SCALAR_NAMES
-from facade.ops.declare import inexact_only
+from facade.dtypes import SCALAR_NAMES, float16
+from facade.ops.declare import expected_type, inexact_only
 from facade.ops.linalg import product
 from facade.ops.reduction import p_norm
 from facade.ops.registry import Raw, op
@@ -396,6 +396,15 @@ def _check_cdist(x1, x2, p, compute_mode) -> None:
         )
     if p < 0:
         raise RuntimeError("cdist only supports non-negative p values")
+    for name, x in (("X1", x1), ("X2", x2)):
+        if not x.dtype.is_floating_point:
+            raise RuntimeError(
+                f"cdist only supports floating-point dtypes, {name} got: {SCALAR_NAMES[x.dtype]}"
+            )
+    if x1.dtype is float16:
+        raise NotImplementedError("\"cdist\" not implemented for 'Half'")
+    if x1.dtype is not x2.dtype:
+        raise expected_type(x1, x2)
 
 
 MANY_ROWS = 25  # above this PyTorch takes a matrix product for Euclidean distances

@@ -418,7 +418,7 @@ def _check_inner_sizes(input, other) -> None:
             f"{list(input.shape)} and {list(other.shape)}"
         )
     if input.dtype is not other.dtype and input.ndim and other.ndim:
-        _check_mm_dtypes(input, other)
+        raise RuntimeError("both inputs should have same dtype")
 
 
 def _inner_name(input, other) -> str:
@@ -445,7 +445,7 @@ def _check_tensordot(input, other, dims_self, dims_other) -> None:
                 f"second has size {second} in dim {b}"
             )
     if input.dtype is not other.dtype:
-        _check_mm_dtypes(input, other)
+        raise RuntimeError("both inputs should have same dtype")
 
 
 @op(public="", check=_check_tensordot, grad_name="ViewBackward0")
@@ -489,6 +489,10 @@ def _check_cross(input, other, dim) -> None:
             f"linalg.cross: inputs dimension {dim} must have length 3. "
             f"Got {input.shape[dim]} and {other.shape[dim]}"
         )
+    if input.dtype is bool_:
+        raise NotImplementedError("\"cross\" not implemented for 'Bool'")
+    if input.dtype is not other.dtype:
+        raise expected_type(input, other)
 
 
 @op(public="", name="linalg_cross", check=_check_cross, promotes=Promote.SAME)

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from facade.dtypes import SCALAR_NAMES, finfo, from_numpy
+from facade.dtypes import finfo, float32, from_numpy
 from facade.errors import wrap_dim
 from facade.ops import norm_algorithms
 from facade.ops.declare import kernel, refuse_dtype
@@ -74,9 +74,10 @@ def _check_parameters(input, *parameters) -> None:
     present = [p for p in parameters if p is not None]
     if all(p.dtype is input.dtype for p in present):
         return
-    wanted = "Float" if input.dtype.itemsize == 2 else SCALAR_NAMES[input.dtype]
-    if any(SCALAR_NAMES[p.dtype] != wanted for p in present):
-        raise RuntimeError(f"mixed dtype (CPU): expect parameter to have scalar type of {wanted}")
+    if any(p.dtype is not float32 for p in present):
+        raise RuntimeError("mixed dtype (CPU): expect parameter to have scalar type of Float")
+    if input.dtype.itemsize != 2:
+        raise RuntimeError("mixed dtype (CPU): all inputs must share same datatype.")
 
 
 def _check_elements(count: int, **parameters) -> None:
@@ -143,8 +144,8 @@ def _check_layer(input, normalized_shape, weight, bias, eps):
     if normalized_shape:
         _check_affine(normalized_shape, weight=weight, bias=bias)
     _check_normalized_shape(input, normalized_shape)
-    _check_floating("LayerNormKernelImpl", input)
     _check_parameters(input, weight, bias)
+    _check_floating("LayerNormKernelImpl", input)
 
 
 def _check_rms(input, normalized_shape, weight, eps):
@@ -174,8 +175,8 @@ def _check_group(input, num_groups, weight, bias, eps):
                 f"input, but got {name} of shape {shown} and input of shape "
                 f"{list(input.shape)}"
             )
-    _check_floating("GroupNormKernelImpl", input)
     _check_parameters(input, weight, bias)
+    _check_floating("GroupNormKernelImpl", input)
 
 
 # ---- ops ----

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from facade.dtypes import SCALAR_NAMES
+from facade.dtypes import C_NAMES, SCALAR_NAMES
 from facade.errors import broadcast_shapes, wrap_dim
 from facade.ops.declare import kernel, refuse
 from facade.ops.linalg import matmul_precision
@@ -71,6 +71,12 @@ def pdist(input: Raw, p: float) -> jax.Array:
 
 
 def _check_bilinear(input1, input2, weight, bias):
+    if not input1.dtype is input2.dtype is weight.dtype:
+        shown = [C_NAMES[x.dtype] for x in (input1, input2, weight)]
+        raise RuntimeError(
+            f"All tensors must have the same dtype, got input1: {shown[0]}, input2: {shown[1]}, "
+            f"weight: {shown[2]}"
+        )
     for dim in range(max(input1.ndim, input2.ndim) - 1):
         a, b = input1.shape[dim], input2.shape[dim]
         if a != b:

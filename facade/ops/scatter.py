@@ -93,7 +93,14 @@ def index_add(input: Raw, dim: int, index: Raw, source: Raw, alpha: Scalar) -> j
     """Add ``alpha * source`` to the positions ``index`` along ``dim``."""
     rows, added, at = _rows(input, source * alpha.astype(source.dtype), index)
     key = place((at,), (wrap_dim(dim, input.ndim),))
-    return rows.at[key].add(added, mode=IN_RANGE).reshape(input.shape)
+    return _add_at(rows, key, added).reshape(input.shape)
+
+
+def _add_at(base: jax.Array, at, values: jax.Array) -> jax.Array:
+    """Add values at places; truth values add up to "any"."""
+    if base.dtype == bool:
+        return base.at[at].max(values, mode=IN_RANGE)
+    return base.at[at].add(values, mode=IN_RANGE)
 
 
 def _check_index_copy(input, dim, index, source):
@@ -260,7 +267,7 @@ def scatter_value(input: Raw, dim: int, index: Raw, src: Scalar) -> jax.Array:
 def scatter_add(input: Raw, dim: int, index: Raw, src: Raw) -> jax.Array:
     """Add ``src`` where :func:`gather` with this index reads."""
     full, values, at = _scattering(input, dim, index, src)
-    return full.at[at].add(values, mode=IN_RANGE).reshape(input.shape)
+    return _add_at(full, at, values).reshape(input.shape)
 
 
 _REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
