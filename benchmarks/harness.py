@@ -1,7 +1,9 @@
 """Run the same measurement in several engines, each in its own process, in turn."""
 
+import argparse
 import json
 import math
+import os
 import statistics
 import subprocess
 import sys
@@ -13,7 +15,8 @@ def main(module: str, engines: dict[str, Callable[[], dict[str, float]]], rounds
     """Run every engine ``rounds`` times in turn and print medians and ratios.
 
     Started with an engine's name as argument, runs that engine once and prints its figures as JSON:
-    that is how this function runs itself in other processes.
+    that is how this function runs itself in other processes. ``--rounds 3`` changes the number of
+    turns, ``--json`` prints ``{case: {engine: [seconds]}}`` alone.
 
     Args:
         module: The benchmark's module name, for ``python -m``.
@@ -22,11 +25,18 @@ def main(module: str, engines: dict[str, Callable[[], dict[str, float]]], rounds
     if len(sys.argv) > 1 and sys.argv[1] in engines:
         print(json.dumps(engines[sys.argv[1]]()))
         return
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--rounds", type=int, default=rounds)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
     times: dict[str, dict[str, list[float]]] = {}
-    for _ in range(rounds):
+    for _ in range(options.rounds):
         for engine in engines:
             for case, seconds in _run(module, engine).items():
                 times.setdefault(case, {}).setdefault(engine, []).append(seconds)
+    if options.json:
+        print(json.dumps(times))
+        return
     for case, by_engine in times.items():
         _print(case, by_engine)
 
@@ -51,8 +61,11 @@ def _print(case: str, by_engine: dict[str, list[float]]) -> None:
               f"({min(ratios):.2f} .. {max(ratios):.2f})")  # fmt: skip
 
 
+SECONDS = float(os.environ.get("SECONDS", "2"))  # how long a case is measured per turn
+
+
 def best_of(
-    step: Callable[[], object], finish: Callable[[], object], seconds: float = 2.0
+    step: Callable[[], object], finish: Callable[[], object], seconds: float = SECONDS
 ) -> float:
     """Return the median seconds of ``step``, in batches that end with ``finish``."""
     return statistics.median(samples(step, finish, seconds))

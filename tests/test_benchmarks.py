@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import benchmarks.__main__ as suite
 import facade
 from benchmarks import gpu, gpu_cases, gpu_jax
 
@@ -63,3 +64,29 @@ def test_time_that_is_up_is_reported():
     assert gpu.in_its_own_process("jax", "gpt2-bf16", options, 0) == {
         "failed": "not run: the time was up"
     }
+
+
+class TestSuite:
+    def test_a_row_per_case(self):
+        part = suite.SUITE["rerolled_loops"]
+        times = {"rnn": {"facade": [1.0, 3.0, 2.0], "unrolled": [8.0] * 3, "pytorch": [4.0] * 3}}
+        assert suite.rows_of(part, times) == [
+            f"| {part.title} | rnn | 2.00 s (1.00 .. 3.00) |  | 4.00 s (4.00 .. 4.00) |  "
+            "| 0.50 (0.25 .. 0.75) |",
+            f"| {part.title} | rnn, unrolled | 8.00 s (8.00 .. 8.00) |  |  |  |  |",
+        ]
+        assert "failed: no jax" in suite.rows_of(part, "no jax")[0]
+
+    def test_every_row_has_all_columns(self):
+        text = suite.section(suite.rows_of(suite.SUITE["kernels"], "why"))
+        assert {line.count("|") for line in text.splitlines() if line.startswith("|")} == {8}
+
+    def test_what_stands_between_the_markers_is_replaced(self):
+        page = f"a\n{suite.BEGIN}\nold\n{suite.END}\nb"
+        assert suite.with_section(page, "new") == f"a\n{suite.BEGIN}\nnew\n{suite.END}\nb"
+        with pytest.raises(ValueError, match="has no lines"):
+            suite.with_section("a", "new")
+
+    def test_the_page_has_the_markers(self):
+        page = suite.PAGE.read_text()
+        assert page.count(suite.BEGIN) == page.count(suite.END) == 1
