@@ -554,3 +554,28 @@ class TestTraining:
             return eval(code, scope)
 
         both(run)
+
+
+def test_a_function_of_the_users_own_under_autocast():
+    def code(torch, **options):
+        class Product(torch.autograd.Function):
+            @staticmethod
+            @torch.amp.custom_fwd(device_type="cpu", **options)
+            def forward(ctx, a, b):
+                ctx.save_for_backward(a, b)
+                return a @ b
+
+            @staticmethod
+            @torch.amp.custom_bwd(device_type="cpu")
+            def backward(ctx, g):
+                a, b = ctx.saved_tensors
+                return g @ b.T, a.T @ g
+
+        a, b = torch.ones(2, 3, requires_grad=True), torch.ones(3, 2, requires_grad=True)
+        with torch.autocast("cpu"):
+            y = Product.apply(a, b * 1)
+        y.sum().backward()
+        return y.detach(), a.grad, b.grad
+
+    both(code)
+    both(lambda torch: code(torch, cast_inputs=torch.float32))
