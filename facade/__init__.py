@@ -8,9 +8,11 @@ from facade import accelerator as accelerator
 from facade import amp as amp
 from facade import autograd as autograd
 from facade import backends as backends
+from facade import compiler as compiler
 from facade import cpu as cpu
 from facade import cuda as cuda
 from facade import dtypes as _dtypes
+from facade import export as export
 from facade import fft as fft
 from facade import func as func
 from facade import functions as _functions
@@ -60,6 +62,8 @@ from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
 from facade.explanation import explain as explain
 from facade.explanation import no_flush as no_flush
+from facade.capture import jit as jit
+from facade.compiler import compile as compile
 from facade.func import vmap as vmap
 from facade.func.control_flow import cond as cond
 from facade.functions.legacy import TYPES as _TYPES

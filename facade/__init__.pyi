@@ -8,8 +8,10 @@ from facade import accelerator as accelerator
 from facade import amp as amp
 from facade import autograd as autograd
 from facade import backends as backends
+from facade import compiler as compiler
 from facade import cpu as cpu
 from facade import cuda as cuda
+from facade import export as export
 from facade import fft as fft
 from facade import func as func
 from facade import hub as hub
@@ -21,6 +23,7 @@ from facade import profiler as profiler
 from facade import random as random
 from facade import serialization as serialization
 from facade import special as special
+from facade import utils as utils
 from facade.amp.autocast_mode import autocast as autocast
 from facade.amp.settings import autocast_decrement_nesting as autocast_decrement_nesting
 from facade.amp.settings import autocast_increment_nesting as autocast_increment_nesting
@@ -57,6 +60,8 @@ from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
 from facade.explanation import explain as explain
 from facade.explanation import no_flush as no_flush
+from facade.capture import jit as jit
+from facade.compiler import compile as compile
 from facade.func import vmap as vmap
 from facade.func.control_flow import cond as cond
 from facade.functions.memory import TypedStorage as TypedStorage

@@ -6,7 +6,7 @@ import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path as File
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,7 @@ class Trace(Tape):
     """
 
     __slots__ = ("live", "operands", "outer", "places", "transform", "written")
+    residuals: ClassVar[dict] = {}  # of what was flushed: nothing is
 
     def __init__(self, device, transform: str) -> None:
         super().__init__(device, pure=True)
@@ -268,6 +269,19 @@ class Traced:
             inputs: Tensors, instead of the placeholders; there may be more of them.
         """
         return record_all(_alone, (transform, *key), (self,), inputs)
+
+    def record_with(self, operands: tuple) -> tuple[Tensor, ...]:
+        """Record the function itself with other operands and numbers than it was traced with."""
+        key = self.key, len(self.tape.floats)
+        fn = _kept.get(key)
+        if fn is None:
+            pure, count = self.pure(), self.count
+
+            def jit(*flat):
+                return tuple(pure(flat[:count], flat[count:]))
+
+            fn = _kept[key] = jit
+        return record_function(fn, operands)
 
     @property
     def rest(self) -> tuple:

@@ -11,6 +11,7 @@ from facade import dtypes
 from facade.hooks import RemovableHandle, add_hook
 from facade.program import flush
 from facade.storage import Storage
+from facade.tape import Tape, state
 from facade.tensor import Tensor
 from facade.typename import typename
 
@@ -141,7 +142,7 @@ class Optimizer:
 
     def _run_recorded(self) -> None:
         """Run what was recorded for this step, if the graph does not go on through it."""
-        if self.defaults.get("differentiable"):
+        if self.defaults.get("differentiable") or type(state.tape) is not Tape:
             return
         for group in self.param_groups:
             for p in group["params"]:

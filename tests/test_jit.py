@@ -1,0 +1,183 @@
+"""facade.jit and torch.compile: the same results, and Python is skipped."""
+
+import numpy as np
+import pytest
+from counting import compilations
+from parity import both
+
+import facade as torch
+from facade.capture import jit
+
+
+def setup(kind, **options):
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(
+        torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4), torch.nn.Dropout(0.3), torch.nn.Linear(4, 1)
+    )
+    optimizer = kind(net.parameters(), **options)
+    calls = []
+
+    def step(x, y):
+        calls.append(1)
+        optimizer.zero_grad()
+        loss = ((net(x) - y) ** 2).mean()
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    return net, optimizer, step, calls
+
+
+def batches(n=6):
+    generator = np.random.default_rng(0)
+    for _ in range(n):
+        yield tuple(
+            torch.from_numpy(generator.normal(size=(8, k)).astype(np.float32)) for k in (3, 1)
+        )
+
+
+OPTIMIZERS = [
+    (torch.optim.SGD, {"lr": 0.1}),
+    (torch.optim.SGD, {"lr": 0.1, "momentum": 0.9}),
+    (torch.optim.Adam, {"lr": 0.01}),
+]
+
+
+@pytest.mark.parametrize(("kind", "options"), OPTIMIZERS)
+def test_a_training_step(kind, options):
+    results = []
+    for compiled in (False, True):
+        net, optimizer, step, calls = setup(kind, **options)
+        f = jit(step) if compiled else step
+        losses = [f(x, y).item() for x, y in batches()]
+        state = {k: v.tolist() for k, v in net.state_dict().items()}
+        grads = [p.grad.tolist() for p in net.parameters()]
+        steps = [s["step"].item() for s in optimizer.state.values() if "step" in s]
+        results.append((losses, state, grads, steps))
+        assert len(calls) == (2 if compiled else 6)
+    for a, b in zip(*results, strict=True):
+        _close(a, b)
+
+
+def _close(a, b):
+    if isinstance(a, dict):
+        a, b = list(a.values()), list(b.values())
+    for x, y in zip(a, b, strict=True):
+        np.testing.assert_allclose(x, y, rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.programs
+def test_a_learning_rate_is_watched_and_compiles_nothing():
+    found = []
+    for compiled in (True, False):
+        net, optimizer, step, calls = setup(torch.optim.SGD, lr=0.1)
+        f = jit(step) if compiled else step
+        torch.manual_seed(1)
+        data = list(batches(6))
+        for x, y in data[:4]:
+            f(x, y)
+        optimizer.param_groups[0]["lr"] = 0.02
+        before = len(calls)
+        with compilations() as count:
+            f(*data[4]), f(*data[5])
+        if compiled:
+            assert count == [0]
+            assert len(calls) == before + 1
+        found.append(net[0].weight.tolist())
+    np.testing.assert_allclose(*found, rtol=1e-4)
+
+
+def test_numbers_and_closures():
+    scale, calls = 2.0, []
+
+    def f(x, power):
+        calls.append(1)
+        return (x**power * scale).sum()
+
+    g = jit(f)
+    x = torch.tensor([1.0, 2.0])
+    assert [g(x, 2).item() for _ in range(4)] == [10.0] * 4
+    assert len(calls) == 2
+    assert [g(x, 3).item() for _ in range(3)] == [18.0] * 3
+    scale = 3.0
+    assert g(x, 2).item() == 15.0
+    scale = 2.0
+    assert g(x, 2).item() == 10.0
+
+
+def test_another_tensor_in_the_same_place():
+    w = torch.ones(2)
+    g = jit(lambda x: x * w)
+    found = [g(torch.ones(2)).tolist() for _ in range(3)]
+    w = torch.full((2,), 5.0)
+    assert [*found, g(torch.ones(2)).tolist()] == [[1, 1]] * 3 + [[5, 5]]
+
+
+def test_new_shapes():
+    g = jit(lambda x: x.sum(0) * 2)
+    for shape in ((2, 3), (4, 3), (2, 3), (4, 3), (2, 3)):
+        assert g(torch.ones(shape)).tolist() == [2.0 * shape[0]] * 3
+
+
+def test_gradients_flow_through():
+    w = torch.tensor([1.0, 2.0], requires_grad=True)
+    g = jit(lambda x: {"y": (x * w).sin()})
+    x = torch.tensor([0.3, 0.4])
+    for _ in range(3):
+        w.grad = None
+        g(x)["y"].sum().backward()
+        np.testing.assert_allclose(w.grad.numpy(), x.numpy() * np.cos(x.numpy() * [1, 2]), 1e-5)
+
+
+def test_random_numbers_are_drawn_anew():
+    g = jit(lambda x: x + torch.rand(2))
+    for _ in range(4):
+        torch.manual_seed(7)
+        found = g(torch.zeros(2))
+        torch.manual_seed(7)
+        assert torch.equal(found, torch.rand(2))
+
+
+def test_what_is_written_outside():
+    total = torch.zeros(2)
+
+    def add(x):
+        total.add_(x)
+        return total * 2
+
+    g = jit(add)
+    for i in range(1, 5):
+        assert g(torch.ones(2)).tolist() == [2.0 * i] * 2
+        assert total.tolist() == [1.0 * i] * 2
+
+
+def test_a_read_is_refused():
+    g = jit(lambda x: x.sum().item())
+    g(torch.ones(2))
+    with pytest.raises(RuntimeError, match=r"test_jit.py:\d+: jit: .*torch.where"):
+        g(torch.ones(2))
+
+
+COMPILE = {
+    "plain": lambda t: t.compile(lambda x: x + 1, backend="eager")(t.ones(2)),
+    "module": lambda t: t.compile(t.nn.ReLU(), backend="eager")(t.ones(2)),
+    "decorator": lambda t: t.compile(backend="eager", dynamic=True, fullgraph=True)(lambda x: -x)(
+        t.ones(2)
+    ),
+    "mode and options": lambda t: t.compile(lambda x: x, mode="default", options={"a": 1}),
+    "disabled": lambda t: t.compiler.disable(lambda x: x * 2)(t.ones(2)),
+    "compiling": lambda t: t.compiler.is_compiling(),
+}
+
+
+@pytest.mark.parametrize("case", COMPILE)
+def test_compile(case):
+    both(COMPILE[case])
+
+
+def test_every_argument_is_accepted():
+    f = torch.compile(
+        lambda x: x, fullgraph=True, dynamic=False, backend="inductor", mode="max-autotune",
+        name="f", disable=False,
+    )  # fmt: skip
+    assert f(3) == 3
