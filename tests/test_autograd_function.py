@@ -468,6 +468,43 @@ def hooks_on_saved_tensors_refused(torch):
         pass
 
 
+def off_by_one(torch):
+    return make(torch, lambda ctx, x: x * 2, lambda ctx, g: g * 3)
+
+
+@case
+def gradcheck_passes(torch):
+    x = leaf(torch, 0.5, -1.0, dtype=torch.float64)
+    check = torch.autograd.gradcheck
+    return check(cube(torch).apply, x), check(lambda x, y: (x.sin() * y, x), (x, x * 1))
+
+
+@case
+def gradgradcheck_passes(torch):
+    x = leaf(torch, 0.5, -1.0, dtype=torch.float64)
+    return torch.autograd.gradgradcheck(cube(torch).apply, (x,)), x
+
+
+@case
+def gradcheck_finds_a_mistake(torch):
+    x = leaf(torch, 0.5, -1.0, dtype=torch.float64)
+    return torch.autograd.gradcheck(off_by_one(torch).apply, x, raise_exception=False)
+
+
+@case
+def gradcheck_raises(torch):
+    x = leaf(torch, 0.5, dtype=torch.float64)
+    try:
+        torch.autograd.gradcheck(off_by_one(torch).apply, x)
+    except RuntimeError as error:
+        return type(error).__name__, str(error).split("numerical:")[0]
+
+
+@case
+def gradcheck_without_inputs(torch):
+    torch.autograd.gradcheck(lambda x: x, torch.ones(2, dtype=torch.float64))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_torch(name):
     both(CASES[name])

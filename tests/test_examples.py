@@ -67,6 +67,14 @@ def test_leave_to_jax():
     assert "the same losses" in run(EXAMPLES / "leave_to_jax.py")
 
 
+def test_custom_function():
+    printed = run(EXAMPLES / "custom_function.py")
+    assert "gradients right: True" in printed
+    assert "second gradients right: True" in printed
+    assert "[1.0, -1.0, 0.5, 0.0, 0.0, -0.5, 1.0, 0.0]" in printed
+    assert "QuantizeBackward" in printed
+
+
 @pytest.mark.parametrize(
     "options", [(), pytest.param(("--dropout", "0.2"), marks=pytest.mark.slow)]
 )

@@ -7,6 +7,9 @@ from facade.autograd import profiler as profiler
 from facade.autograd.derivatives import backward as backward
 from facade.autograd.derivatives import grad as grad
 from facade.autograd.function import Function as Function
+from facade.autograd.gradcheck import GradcheckError as GradcheckError
+from facade.autograd.gradcheck import gradcheck as gradcheck
+from facade.autograd.gradcheck import gradgradcheck as gradgradcheck
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import no_grad as no_grad
@@ -17,6 +20,7 @@ from facade.tensor import Tensor
 Variable = Tensor
 
 __all__ = [
-    "Function", "Variable", "backward", "enable_grad", "function", "functional", "grad", "graph",
+    "Function", "Variable", "backward", "enable_grad", "function", "functional", "grad", "gradcheck",
+    "gradgradcheck", "graph",
     "inference_mode", "no_grad", "set_grad_enabled",
 ]  # fmt: skip
