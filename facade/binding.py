@@ -60,6 +60,8 @@ def public(  # pyright: ignore[reportInconsistentOverload] - the options are spe
     own = name or function.__name__
     if own[:2] == "__" and function.__name__[0] == "_":
         function.__name__ = own
+    if "<locals>" in function.__qualname__:  # which Python's messages would show
+        function.__qualname__ = function.__name__
     function = with_numpy_names(function)
     offered = with_out(function) if out else function
     for each in (own, *aliases):

@@ -165,13 +165,13 @@ def repeat(self: Tensor, *repeats, **named) -> Tensor:
     """Lay copies side by side, ``repeats[i]`` of them along dimension i."""
     if not repeats and not named:
         raise TypeError('repeat() missing 1 required positional arguments: "repeats"')
-    return aten.repeat(self, sizes(repeats, named, "repeats"))
+    return aten.repeat(self, sizes(repeats, named, "repeat", "repeats"))
 
 
 @public
 def tile(input: Tensor, *dims, **named) -> Tensor:
     """Repeat as :func:`repeat` does; missing leading counts are 1."""
-    counts = sizes(dims, named, "dims")
+    counts = sizes(dims, named, "tile", "dims")
     return aten.repeat(input, (1,) * (input.ndim - len(counts)) + tuple(counts))
 
 
@@ -232,7 +232,7 @@ def ravel(input: Tensor) -> Tensor:
 @public
 def flip(input: Tensor, *dims, **named) -> Tensor:
     """Reverse the order along dimensions."""
-    return aten.flip(input, sizes(dims, named, "dims"))
+    return aten.flip(input, sizes(dims, named, "flip", "dims"))
 
 
 @public

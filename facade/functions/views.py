@@ -14,14 +14,20 @@ from facade.tape import state
 from facade.tensor import Tensor, chain_geometry
 
 
-def sizes(given: tuple, named: dict, name: str = "size") -> tuple:
-    """Return the ints of ``f(2, 3)``, ``f((2, 3))`` or ``f(size=(2, 3))``."""
+def sizes(given: tuple, named: dict, function: str, name: str = "size") -> tuple:
+    """Return the ints of ``f(2, 3)``, ``f((2, 3))`` or ``f(size=(2, 3))``.
+
+    Raises:
+        TypeError: there are none, or another keyword.
+    """
     if given and type(given[0]) is int:
         return given
-    if named:
+    if named and not given:
         given = (named.pop(name, None),)
-        if named or given[0] is None:
-            raise TypeError(f"got an unexpected keyword argument '{next(iter(named), name)}'")
+    if not given or given[0] is None:
+        raise TypeError(f'{function}() missing 1 required positional arguments: "{name}"')
+    if named:
+        raise TypeError(f"{function}() got an unexpected keyword argument '{next(iter(named))}'")
     if len(given) == 1 and not hasattr(given[0], "__index__"):
         return tuple(given[0])
     return given
@@ -43,7 +49,7 @@ def view(self: Tensor, *size, **named) -> Tensor:
     if isinstance(dtype, dtype_class):
         return aten.view_dtype(self, dtype, self._aval.dtype)
     nothing = not size and not named
-    wanted = sizes(size, named)
+    wanted = () if nothing else sizes(size, named, "view")
     if nothing or not all(hasattr(s, "__index__") for s in wanted):
         kinds = ", ".join(type(s).__name__ for s in size)
         raise TypeError(
@@ -62,7 +68,7 @@ def view_as(self: Tensor, other: Tensor) -> Tensor:
 @public
 def reshape(input: Tensor, *shape, **named) -> Tensor:
     """Return the elements in another size: a view where strides allow it, else a copy."""
-    wanted = sizes(shape, named, "shape")
+    wanted = sizes(shape, named, "reshape", "shape")
     known = input._aval
     if known.contiguous:
         return aten.view(input, wanted)
@@ -136,7 +142,7 @@ def _squeeze_dim(dim: tuple, named: dict):
 @public
 def permute(input: Tensor, *dims, **named) -> Tensor:
     """Put the dimensions in another order."""
-    return aten.permute(input, sizes(dims, named, "dims"))
+    return aten.permute(input, sizes(dims, named, "permute", "dims"))
 
 
 @public(aliases=("moveaxis",))
@@ -214,7 +220,7 @@ def adjoint(input: Tensor) -> Tensor:
 @public(module=False)
 def expand(self: Tensor, *size, implicit: bool = False, **named) -> Tensor:
     """Repeat dimensions of size 1 and prepend new ones; -1 keeps a size."""
-    return aten.expand(self, sizes(size, named))
+    return aten.expand(self, sizes(size, named, "expand"))
 
 
 @public(module=False)
