@@ -148,3 +148,12 @@ def test_profiled_block_has_a_row_for_its_ops():
     keys, has_memory = run(torch)
     assert {"block", "aten::matmul"} <= keys
     assert has_memory
+
+
+def test_dual_tensors_are_part_of_the_graph():
+    forward_ad = facade.autograd.forward_ad
+    with forward_ad.dual_level():
+        x = forward_ad.make_dual(facade.ones(2), facade.ones(2))
+        assert x.requires_grad
+        with facade.no_grad():
+            assert forward_ad.unpack_dual(x * 2).tangent is None

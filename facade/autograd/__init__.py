@@ -1,5 +1,6 @@
 """torch.autograd: gradients of tensors, by the graph that recording leaves."""
 
+from facade.autograd import forward_ad as forward_ad
 from facade.autograd import function as function
 from facade.autograd import functional as functional
 from facade.autograd import graph as graph
@@ -7,20 +8,33 @@ from facade.autograd import profiler as profiler
 from facade.autograd.derivatives import backward as backward
 from facade.autograd.derivatives import grad as grad
 from facade.autograd.function import Function as Function
-from facade.autograd.gradcheck import GradcheckError as GradcheckError
-from facade.autograd.gradcheck import gradcheck as gradcheck
-from facade.autograd.gradcheck import gradgradcheck as gradgradcheck
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import no_grad as no_grad
 from facade.autograd.grad_mode import set_grad_enabled as set_grad_enabled
+from facade.autograd.gradcheck import GradcheckError as GradcheckError
+from facade.autograd.gradcheck import gradcheck as gradcheck
+from facade.autograd.gradcheck import gradgradcheck as gradgradcheck
 from facade.graph import AccumulateGrad as AccumulateGrad
 from facade.tensor import Tensor
 
 Variable = Tensor
 
 __all__ = [
-    "Function", "Variable", "backward", "enable_grad", "function", "functional", "grad", "gradcheck",
-    "gradgradcheck", "graph",
-    "inference_mode", "no_grad", "set_grad_enabled",
-]  # fmt: skip
+    "Function",
+    "GradcheckError",
+    "Variable",
+    "backward",
+    "enable_grad",
+    "forward_ad",
+    "function",
+    "functional",
+    "grad",
+    "gradcheck",
+    "gradgradcheck",
+    "graph",
+    "inference_mode",
+    "no_grad",
+    "profiler",
+    "set_grad_enabled",
+]

@@ -1,0 +1,130 @@
+"""autograd.forward_ad: tangents, compared with PyTorch's and with the other mode."""
+
+import pytest
+from parity import both
+
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+def dual(torch, x=(0.5, -1.0, 2.0), t=(1.0, 2.0, -3.0)):
+    kind = {"dtype": torch.float64}
+    return torch.autograd.forward_ad.make_dual(torch.tensor(x, **kind), torch.tensor(t, **kind))
+
+
+def tangent(torch, y):
+    value, t = torch.autograd.forward_ad.unpack_dual(y)
+    return value.detach(), None if t is None else t.detach()
+
+
+@case
+def pointwise(torch):
+    return tangent(torch, dual(torch).sin() * 3)
+
+
+@case
+def two_duals(torch):
+    return tangent(torch, dual(torch) * dual(torch, t=(0.0, 1.0, 0.0)).exp())
+
+
+@case
+def matrices(torch):
+    a = dual(torch, ((1.0, 2.0), (3.0, 4.0)), ((1.0, 0.0), (0.0, 1.0)))
+    return tangent(torch, torch.linalg.inv(a) @ a.T + a.softmax(1))
+
+
+@case
+def views_and_reductions(torch):
+    x = dual(torch)
+    return tangent(torch, torch.stack([x[:2].sum(), x.prod(), x.max()]))
+
+
+@case
+def several_results(torch):
+    values, _ = dual(torch).sort()
+    return tangent(torch, values)
+
+
+@case
+def the_dual_itself(torch):
+    return tangent(torch, dual(torch))
+
+
+@case
+def a_constant(torch):
+    return tangent(torch, torch.ones(2))
+
+
+@case
+def a_value_read_in_between(torch):
+    y = dual(torch).exp()
+    value = y.sum().item()
+    return value, tangent(torch, y * y)
+
+
+@case
+def a_function_with_jvp(torch):
+    class Cube(torch.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x**3
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_forward(*inputs)
+
+        @staticmethod
+        def jvp(ctx, t):
+            (x,) = ctx.saved_tensors
+            return 3 * x**2 * t
+
+    return tangent(torch, Cube.apply(dual(torch)) * 2)
+
+
+@case
+def a_function_without_jvp(torch):
+    class Double(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 2
+
+    return tangent(torch, Double.apply(dual(torch)))
+
+
+@case
+def tangent_of_another_shape(torch):
+    dual(torch, t=(1.0, 2.0))
+
+
+@case
+def nested(torch):
+    with torch.autograd.forward_ad.dual_level():
+        pass
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_as_torch(name):
+    def run(torch):
+        with torch.autograd.forward_ad.dual_level():
+            return CASES[name](torch)
+
+    both(run)
+
+
+def test_outside_a_level():
+    both(lambda torch: dual(torch))
+
+
+def test_backward_through_a_dual():
+    def run(torch):
+        x = torch.tensor([1.0, 2.0], requires_grad=True)
+        with torch.autograd.forward_ad.dual_level():
+            y = torch.autograd.forward_ad.make_dual(x, torch.ones(2)) ** 2
+            y.sum().backward()
+        return x.grad
+
+    both(run)
