@@ -540,3 +540,32 @@ def test_a_step_with_a_function_is_one_program():
         step()
     assert compiled == [0]
     assert program.program_count() == before
+
+
+def nan_in_backward(torch, on):
+    x = torch.tensor([0.0, 1.0], requires_grad=True)
+    with on(torch.autograd):
+        y = (x * 0).sqrt() * 0
+        y.sum().backward()
+    return x.grad
+
+
+ANOMALY = {
+    "found": lambda a: a.set_detect_anomaly(True),
+    "off": lambda a: a.set_detect_anomaly(False),
+    "nan is none": lambda a: a.set_detect_anomaly(True, check_nan=False),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", ANOMALY)
+def test_anomaly(name):
+    both(lambda torch: nan_in_backward(torch, ANOMALY[name]))
+
+
+def test_anomaly_shows_the_forward_call():
+    with pytest.warns(UserWarning) as warned, pytest.raises(RuntimeError, match="SqrtBackward0"):
+        nan_in_backward(facade, lambda a: a.detect_anomaly())
+    shown = str(warned[-1].message)
+    assert shown.startswith("Error detected in SqrtBackward0. Traceback of forward call")
+    assert "y = (x * 0).sqrt() * 0" in shown

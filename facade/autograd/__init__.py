@@ -5,6 +5,8 @@ from facade.autograd import function as function
 from facade.autograd import functional as functional
 from facade.autograd import graph as graph
 from facade.autograd import profiler as profiler
+from facade.autograd.anomaly_mode import detect_anomaly as detect_anomaly
+from facade.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly
 from facade.autograd.derivatives import backward as backward
 from facade.autograd.derivatives import grad as grad
 from facade.autograd.function import Function as Function
@@ -25,6 +27,7 @@ __all__ = [
     "GradcheckError",
     "Variable",
     "backward",
+    "detect_anomaly",
     "enable_grad",
     "forward_ad",
     "function",
@@ -36,5 +39,6 @@ __all__ = [
     "inference_mode",
     "no_grad",
     "profiler",
+    "set_detect_anomaly",
     "set_grad_enabled",
 ]

@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from facade import aten
+from facade.autograd.anomaly_mode import examine
+from facade.autograd.anomaly_mode import mode as anomaly
 from facade.avals import Aval
 from facade.graph import AccumulateGrad, Node, node_type
 from facade.lower import Pull, first_slots, pull_of, sources, vjp_entry
@@ -67,7 +69,7 @@ class Task:
         """
         if self.targets is not None:
             self.needed = _leading_to(roots, self.targets)
-        elif not self.create_graph and self._repeat(roots, cotangents):
+        elif not (self.create_graph or anomaly.enabled) and self._repeat(roots, cotangents):
             return
         was, state.grad = state.grad, self.create_graph
         _running.tasks.append(self)
@@ -199,6 +201,8 @@ class Task:
             gradients = _pull_differentiably(node, row)
         else:
             gradients = self._pull(node, row)
+        if anomaly.enabled:
+            gradients = self._examined(node, gradients)
         if not self.keep_graph:
             node.release()
         if node.hooks is not None and node.hooks.post:
@@ -209,6 +213,15 @@ class Task:
         for edge, gradient in zip(node.edges, gradients, strict=True):
             if edge is not None and gradient is not None:
                 self._arrive(edge, gradient)
+
+    def _examined(self, node, gradients: list) -> list:
+        """Return a node's gradients as tensors, looked at for nan."""
+        avals = [e[0].outputs[e[1]] for e in node.edges if e is not None]
+        if isinstance(node, Node):
+            gradients = [self._tensor(g, a) for g, a in zip(gradients, avals, strict=True)]
+        self._hold()
+        examine(node, gradients)
+        return gradients
 
     def _pull(self, node: Node, row: list):
         """Record the pullback of a node as one instruction; return its results.
