@@ -468,6 +468,14 @@ def hooks_on_saved_tensors_refused(torch):
         pass
 
 
+@case
+def multithreading_switch(torch):
+    x = leaf(torch, 3.0)
+    with torch.autograd.set_multithreading_enabled(False):
+        (x * x).backward()
+    return x.grad
+
+
 def off_by_one(torch):
     return make(torch, lambda ctx, x: x * 2, lambda ctx, g: g * 3)
 

@@ -14,6 +14,7 @@ from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import no_grad as no_grad
 from facade.autograd.grad_mode import set_grad_enabled as set_grad_enabled
+from facade.autograd.grad_mode import set_multithreading_enabled as set_multithreading_enabled
 from facade.autograd.gradcheck import GradcheckError as GradcheckError
 from facade.autograd.gradcheck import gradcheck as gradcheck
 from facade.autograd.gradcheck import gradgradcheck as gradgradcheck
@@ -41,4 +42,5 @@ __all__ = [
     "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
+    "set_multithreading_enabled",
 ]

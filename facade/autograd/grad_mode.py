@@ -155,6 +155,20 @@ class inference_mode(_Mode):
         return type(self)(self.mode)
 
 
+class set_multithreading_enabled(_Mode):
+    """Accepted: the backward is part of the compiled program, which has its own threads."""
+
+    def __init__(self, mode: bool) -> None:
+        self.mode = mode
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *exception: object) -> None: ...
+
+    def clone(self) -> Self:
+        return type(self)(self.mode)
+
+
 def is_grad_enabled() -> bool:
     """Return whether operations are recorded for ``backward()``."""
     return state.grad
