@@ -84,3 +84,19 @@ def test_train_digits(tmp_path, options):
     accuracy = float(re.search(r"held-out accuracy: ([\d.]+)%", shown)[1])
     assert accuracy >= 97
     assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_per_sample_gradients():
+    assert "found 4 of 4" in run(EXAMPLES / "per_sample_gradients.py")
+
+
+def test_flax_inside():
+    shown = run(EXAMPLES / "flax_inside.py")
+    assert float(re.search(r"accuracy: ([\d.]+)%", shown)[1]) > 80
+
+
+def test_physics_informed(tmp_path):
+    picture = tmp_path / "solution.png"
+    shown = run(EXAMPLES / "physics_informed.py", "--output", picture)
+    assert float(re.search(r"largest error: ([\d.]+)", shown)[1]) < 0.02
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -103,7 +103,7 @@ class FromLinen(FlaxModule):
 def _apply_linen(module, mutable: tuple, seed, parameters, buffers, args, kwargs):
     variables = {"params": _nested(parameters), **_nested(buffers)}
     rngs = None if seed is None else {"dropout": jax.random.key(seed)}
-    result = module.apply(variables, *args, mutable=list(mutable), rngs=rngs, **kwargs)
+    result = module.apply(variables, *args, mutable=list(mutable) or False, rngs=rngs, **kwargs)
     result, changed = result if mutable else (result, {})
     return result, _names(changed)
 
