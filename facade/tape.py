@@ -71,10 +71,10 @@ class Path:
 
     def child(self, entry, refs: tuple[int, ...], edges: tuple[int, ...], mask: int) -> "Path":
         """Return the path that an instruction leads to from here."""
-        step = (entry, refs, edges)
-        path = self.next.get(step)
+        key = (entry, refs, edges, mask)
+        path = self.next.get(key)
         if path is None:
-            path = self.next[step] = Path(self, step, mask)
+            path = self.next[key] = Path(self, (entry, refs, edges), mask)
         return path
 
     def code(self) -> list[Instruction]:

@@ -50,6 +50,19 @@ def shared_subexpression(torch):
 
 
 @case
+def one_of_two_equal_operands_is_detached(torch):
+    x = leaf(torch, 1.0, 2.0)
+    gradients = []
+    for a, b in ((x, x.detach()), (x.detach(), x)):
+        x.grad = None
+        (a - 2 * b).sum().backward()
+        gradients.append(x.grad)
+        torch.sub(a, b).sum().backward()
+        gradients.append(x.grad.tolist())
+    return gradients
+
+
+@case
 def a_leaf_used_twice_is_gone(torch):
     x, w = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
     y = x * w + w.exp()
