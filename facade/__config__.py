@@ -1,13 +1,14 @@
 """What this build is made of, as text."""
 
+from importlib.metadata import version
+
 import jax
-import jaxlib
 import numpy as np
 
 
 def show() -> str:
     """Return the versions of what facade runs on."""
-    lines = [f"JAX {jax.__version__}", f"jaxlib {jaxlib.__version__}", f"NumPy {np.__version__}"]
+    lines = [f"JAX {jax.__version__}", f"jaxlib {version('jaxlib')}", f"NumPy {np.__version__}"]
     return "facade built with:\n" + "".join(f"  - {line}\n" for line in lines)
 
 

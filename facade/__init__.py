@@ -56,14 +56,14 @@ from facade.autograd.grad_mode import is_grad_enabled as is_grad_enabled
 from facade.autograd.grad_mode import is_inference_mode_enabled as is_inference_mode_enabled
 from facade.autograd.grad_mode import no_grad as no_grad
 from facade.autograd.grad_mode import set_grad_enabled as set_grad_enabled
+from facade.capture import jit as jit
+from facade.compiler import compile as compile
 from facade.devices import device as device
 from facade.dtypes import dtype as dtype
 from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
 from facade.explanation import explain as explain
 from facade.explanation import no_flush as no_flush
-from facade.capture import jit as jit
-from facade.compiler import compile as compile
 from facade.func import vmap as vmap
 from facade.func.control_flow import cond as cond
 from facade.functions.legacy import TYPES as _TYPES
