@@ -282,6 +282,7 @@ class TestBounds:
             assert value == pytest.approx(w.exp().sin().sum().item())
 
 
+@pytest.mark.programs
 class TestFailures:
     def test_error_at_the_line_and_nothing_recorded(self):
         x = facade.ones(3)
