@@ -157,3 +157,20 @@ def test_dual_tensors_are_part_of_the_graph():
         assert x.requires_grad
         with facade.no_grad():
             assert forward_ad.unpack_dual(x * 2).tangent is None
+
+
+def test_transformed_results_are_contiguous():
+    turned = facade.vmap(lambda x: x.t())(facade.ones(2, 3, 4))
+    assert turned.shape == (2, 4, 3) and turned.is_contiguous()
+
+
+def test_no_values_inside_a_transform():
+    with pytest.raises(RuntimeError, match=r"test_differences.py:\d+: grad: Python asked for"):
+        facade.func.grad(lambda x: x * x.item())(facade.tensor(3.0))
+
+
+def test_writes_inside_a_transform_stay_there():
+    x = facade.ones(3)
+    doubled = facade.vmap(lambda row: row.mul_(2))(x)
+    assert doubled.tolist() == [2.0] * 3
+    assert x.tolist() == [1.0] * 3
