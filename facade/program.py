@@ -28,6 +28,7 @@ _programs: dict[tuple, "Program"] = {}
 # what loops do -> the lengths they had, None if they vary; whether any were long
 _lengths: dict[tuple, tuple[list[int] | None, bool]] = {}
 _clock = itertools.count()
+_NOTHING = contextlib.nullcontext()
 _choosers: defaultdict[Any, op_tier.Chooser] = defaultdict(op_tier.Chooser)
 
 
@@ -312,7 +313,7 @@ def _execute(tape: Tape, want: tuple) -> None:
     tape.plan = (program, cells, nodes)
     if observer is not None:
         observer(tape, program)
-    compiling = _compiling(program) if program.compiles else contextlib.nullcontext()
+    compiling = _compiling(program) if program.compiles else _NOTHING
     with compiling, jax.enable_x64(True), _placement(tape.device):
         arguments = program.arguments(tape)
         # One call from C: an interrupt finds either no results or all of them.
@@ -438,7 +439,7 @@ def _forget(key: tuple) -> None:
 
 def _placement(device):
     if is_jax_default(device):
-        return contextlib.nullcontext()
+        return _NOTHING
     return jax.default_device(jax_device(device))
 
 
