@@ -1,7 +1,13 @@
 """backward(), grad(), hooks, modes: the same code under PyTorch and facade."""
 
+import gc
+import weakref
+
 import pytest
 from parity import both
+
+import facade
+from facade.tape import state
 
 CASES = {}
 
@@ -534,3 +540,21 @@ def deepcopy_and_pickle(torch):
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_torch(name):
     both(CASES[name])
+
+
+def test_a_backward_lets_go_of_its_tape():
+    def step():
+        w = facade.ones(3, requires_grad=True)
+        (w * 2).sum().backward()
+        tape = weakref.ref(state.tape)
+        w.grad.tolist()
+        return tape
+
+    gc.collect()
+    gc.disable()
+    try:
+        ended = step()
+        facade.ones(1) + 1  # the thread's tape is another now
+        assert ended() is None
+    finally:
+        gc.enable()

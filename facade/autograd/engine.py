@@ -85,6 +85,7 @@ class Task:
                 self._finish_leaf(node, cotangent)
         finally:
             state.grad = was
+            _running.tasks.pop()
         self._end(self.tape)
 
     def _end(self, tape: Tape) -> None:
