@@ -429,6 +429,7 @@ class TestTraining:
         assert [s["exp_avg"].tolist() for s in optimizer.state.values()] == state
         assert scaler.get_scale() == 2.0**15
 
+    @pytest.mark.programs
     @pytest.mark.parametrize("name", ["SGD", "AdamW"])
     def test_one_program_per_step(self, name):
         """Nothing is compiled after the second step, whether it overflows or not."""
