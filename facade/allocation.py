@@ -11,7 +11,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -3, -8
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc to serve large buffers from one heap that it doesn't shrink.
+    """Tell glibc's malloc to serve large buffers from heaps that it doesn't shrink.
 
     XLA allocates every result and temporary anew. By default glibc maps each large one on its own,
     or trims its heap, so a step pays for fresh pages again and again (benchmarks/kernels.py). It
@@ -28,6 +28,7 @@ def keep_freed_memory() -> bool:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
         return False
-    settings = ((_ARENA_MAX, 1), (_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1))
+    # one arena for the user's thread and one for XLA's: with one, small steps wait for its lock
+    settings = ((_ARENA_MAX, 2), (_MMAP_THRESHOLD, 1 << 30), (_TRIM_THRESHOLD, (1 << 31) - 1))
     done = [mallopt(parameter, value) for parameter, value in settings]
     return all(done)
