@@ -43,8 +43,10 @@ def test_a_second_process_finds_the_program(tmp_path):
     value, hits = run(FACADE_CACHE_DIR=str(tmp_path))
     kept = files(tmp_path)
     assert kept and hits == 0
-    assert run(FACADE_CACHE_DIR=str(tmp_path)) == (value, len(kept))
-    assert files(tmp_path) == kept
+    again, hits = run(FACADE_CACHE_DIR=str(tmp_path))
+    # how long small programs take to compile, and so which are kept, depends on the machine
+    assert again == value and hits >= len(kept)
+    assert set(kept) <= set(files(tmp_path))
 
 
 def test_it_lies_in_the_cache_folder_of_the_platform(tmp_path):
