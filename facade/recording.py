@@ -144,8 +144,8 @@ def _results(tape: Tape, path: Path, operands: tuple, edges: list) -> Any:
 
 def _number_refs(key: list) -> list[int]:
     """Return the references to Python numbers in a key that :func:`record` made."""
-    kinds = (float, int, bool)
-    return [ref for kind, ref in itertools.pairwise(key[3:]) if kind in kinds]
+    pairs = itertools.pairwise(key[3:])
+    return [ref for kind, ref in pairs if isinstance(kind, type) and type(ref) is int]
 
 
 def _known(spec: OpSpec, key: list, static: tuple, counts: tuple) -> Entry | None:

@@ -1,5 +1,6 @@
 """The tape: instructions recorded and not run yet. Plain data; nothing here runs JAX."""
 
+import operator
 import threading
 from typing import Any
 
@@ -214,15 +215,17 @@ class Tape:
 
         Raises:
             RuntimeError: an int that 64 bits don't hold.
+            TypeError: it is no Python number (a numpy float, say).
         """
         if type(x) is float:
             self.floats.append(x)
             return len(self.floats) - 1 << 2 | FLOAT
         if type(x) is complex:
             return self.array(np.complex128(x))
-        if not -(1 << 63) <= x < 1 << 63:
+        whole = operator.index(x)
+        if not -(1 << 63) <= whole < 1 << 63:
             raise RuntimeError("value cannot be converted to type int64_t without overflow")
-        self.ints.append(int(x))
+        self.ints.append(whole)
         return len(self.ints) - 1 << 2 | INT
 
     def take_back(self, refs) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from counting import compilations
-from parity import assert_same
+from parity import assert_same, both
 
 import facade
 from facade import program
@@ -354,6 +354,20 @@ class TestFailures:
     def test_inference_of_a_bad_function(self):
         with pytest.raises(ZeroDivisionError):
             infer_function(lambda: 1 / 0, [], {})
+
+
+class TestNumbers:
+    @pytest.mark.parametrize(
+        "value", [np.float64(1.5), np.float64("nan"), np.float32("inf"), np.int64(3), np.int8(-3)]
+    )
+    def test_numpy_scalars_are_numbers(self, value):
+        """They are operands as Python's numbers are, and leave none behind besides."""
+        both(lambda module: module.ones(2) + value)
+        x = facade.ones(2)
+        x.tolist()
+        kept = x + value
+        assert len(state.tape.floats) + len(state.tape.ints) == 1
+        assert kept.shape == (2,)
 
 
 class TestThreads:
