@@ -5,6 +5,7 @@ sequences of varying length. The results agree with the program's to rounding.
 """
 
 from collections import Counter
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -39,13 +40,13 @@ class Chooser:
         self.surprises = 0
         self.by_ops_runs = 0
 
-    def by_ops(self, path: Path, trains: bool) -> bool:
+    def by_ops(self, path: Path, code: list, trains: bool) -> bool:
         """Return whether to run a tape op by op, and remember what was seen.
 
         Args:
+            code: The path's.
             trains: Whether the tape is part of a training step.
         """
-        code = path.code()
         megamorphic = self.surprises >= SURPRISES
         self.surprises += trains
         path.sights += 1
@@ -57,7 +58,9 @@ class Chooser:
             return False
         if len(code) > 2 and path.sights > (MANY_SIGHTS if megamorphic else 1):
             return False
-        return len(unseen) <= 1 + len(code) // 40
+        chosen = len(unseen) <= 1 + len(code) // 40
+        self.by_ops_runs += chosen
+        return chosen
 
 
 def cache_of(entry) -> dict:
@@ -76,7 +79,7 @@ def run(code, leaves, floats, ints, wanted: list[int], saved: dict[int, int]) ->
     slots: dict[int, jax.Array] = {}
     pulls: dict = {}
     uses = Counter(wanted)
-    pull_uses = Counter(saved)
+    pull_uses = Counter(list(saved))
     for i in order:
         entry, refs, _ = code[i]
         pull_uses.update(refs[:1] if type(entry) is Pull else ())
@@ -105,7 +108,7 @@ def run(code, leaves, floats, ints, wanted: list[int], saved: dict[int, int]) ->
             elif i in masks:
                 results, pulls[i] = _forward(entry, masks[i])(*map(read, refs))
             else:
-                results = _plain(entry)(*map(read, refs))
+                results = _compiled(entry, "op", entry.fn)(*map(read, refs))
         except Exception as error:
             error.instruction = i  # type: ignore[attr-defined]
             raise
@@ -115,32 +118,21 @@ def run(code, leaves, floats, ints, wanted: list[int], saved: dict[int, int]) ->
     return [slots[slot] for slot in wanted], [pulls[i] for i in saved]
 
 
-def _plain(entry: Entry):
-    found = entry.cache.get("compiled")
+def _compiled(entry: Entry, key, function: Callable) -> Callable:
+    """Return what is made of an op once and kept as ``key``: ``function``, compiled."""
+    found = entry.cache.get(("compiled", key))
     if found is None:
-        found = entry.cache["compiled"] = jax.jit(entry.fn, compiler_options=COMPILER_OPTIONS)
+        found = jax.jit(function, compiler_options=COMPILER_OPTIONS)
+        entry.cache["compiled", key] = found
     return found
 
 
-def _forward(entry: Entry, mask: int):
-    found = entry.cache.get(("compiled", mask))
-    if found is None:
-
-        def forward(*operands):
-            return linearize(entry, mask, operands)
-
-        found = jax.jit(forward, compiler_options=COMPILER_OPTIONS)
-        entry.cache["compiled", mask] = found
-    return found
+def _forward(entry: Entry, mask: int) -> Callable:
+    """Return the op with its pullback: ``operands -> (results, pull)``."""
+    return _compiled(entry, ("forward", mask), lambda *operands: linearize(entry, mask, operands))
 
 
-def _pull(pull_entry: Pull):
-    entry, key = pull_entry.forward, ("compiled pull", pull_entry.mask)
-    found = entry.cache.get(key)
-    if found is None:
-
-        def pulled(pull, *cotangents):
-            return pull_back(entry, pull, cotangents)
-
-        found = entry.cache[key] = jax.jit(pulled, compiler_options=COMPILER_OPTIONS)
-    return found
+def _pull(pull: Pull) -> Callable:
+    """Return the pullback applied: ``(pull, *cotangents) -> gradients``."""
+    entry = pull.forward
+    return _compiled(entry, ("pull", pull.mask), lambda pull, *g: pull_back(entry, pull, g))

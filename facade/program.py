@@ -17,8 +17,10 @@ from facade import compile_cache, op_tier
 from facade.allocation import keep_freed_memory
 from facade.devices import is_jax_default, jax_device
 from facade.lengths import Lengths, Packing, Unlike
-from facade.lower import lower, saved_entry, sources
+from facade.lower import lower
 from facade.ops.registry import Entry
+from facade.outline import sources
+from facade.pullback import saved_entry
 from facade.sites import user_site
 from facade.tape import Path, Tape, state
 
@@ -64,11 +66,11 @@ class Runner:
         sources: Per saved instruction, where each residual is found: ``("result", i)`` among the
             results or ``("leaf", i)`` among the leaves. Known once it was run.
         entries: What later tapes call the saved pullbacks by.
-        compiles: Whether :attr:`run` may have to compile.
+        program: The program that it runs; None if it goes without one.
     """
 
     name = ""
-    compiles = True
+    program: Any = None
     run: Callable  # (donated leaves, kept leaves, floats, ints) -> results
 
     def __init__(self, saved: dict[int, int]) -> None:
@@ -97,11 +99,8 @@ class Runner:
 class OpByOp(Runner):
     """A tape run by its ops, once: it has no program."""
 
-    compiles = False  # nothing that is worth a place on disk
-
-    def __init__(self, tape: Tape, wanted: list[int], saved: dict[int, int]) -> None:
+    def __init__(self, code: list, wanted: list[int], saved: dict[int, int]) -> None:
         super().__init__(saved)
-        code = tape.code
 
         def run(_, leaves, floats, ints):
             results, pulls = op_tier.run(code, leaves, floats, ints, wanted, saved)
@@ -117,23 +116,28 @@ class Program(Runner):
     Attributes:
         birth: Where it was first needed.
         kept, donated: Indices of the leaves, in the order :attr:`run` takes them.
+        compiles: Whether it was not run yet.
         last_used: Tells the least recently used program.
         paths: Where it is found.
     """
 
+    program = property(lambda self: self)
+
     def __init__(
-        self, tape: Tape, wanted: list[int], saved: dict[int, int], free: list, lengths=None
-    ) -> None:
+        self, tape: Tape, code: list, wanted: list[int], saved: dict[int, int], free: list,
+        lengths=None,
+    ) -> None:  # fmt: skip
         super().__init__(saved)
-        self.birth = Birth(tape.code, tuple(wanted), tuple(saved.items()))
+        self.compiles = True
+        self.birth = Birth(code, tuple(wanted), tuple(saved.items()))
         births.append(self.birth)
         count = len(tape.leaves)
-        self.donated = () if saved else _donated(tape, wanted, free)
+        self.donated = () if saved else _donated(code, tape.leaves, wanted, free)
         self.kept = tuple(i for i in range(count) if i not in set(self.donated))
         self.floats, self.ints = Numbers(np.float64), Numbers(np.int64)
         self.last_used = 0
         self.paths: list = []
-        body = lower(tuple(tape.code), wanted, saved, lengths)
+        body = lower(code, wanted, saved, lengths)
 
         def step(donated_leaves, kept_leaves, floats, ints):
             leaves: list = [None] * count
@@ -144,7 +148,7 @@ class Program(Runner):
             self._plan(pulls, leaves, results)
             return results
 
-        step.__name__ = self.name = _name(tape)
+        step.__name__ = self.name = _name(code, tape.leaves)
         # a tape inside somebody's trace takes no options
         options = None if tape.pure else op_tier.COMPILER_OPTIONS
         self.run = jax.jit(step, donate_argnums=0, compiler_options=options)
@@ -155,11 +159,11 @@ class Program(Runner):
         return donated, kept, self.floats.array(tape.floats), self.ints.array(tape.ints)
 
 
-def _name(tape: Tape) -> str:
+def _name(code: list, leaves: list) -> str:
     """Return a name that tells a tape's program from others, the same in every process."""
-    code = [(entry.name, refs) for entry, refs, _ in tape.code]
-    shapes = [x.shape for x in tape.leaves]
-    return f"step_{zlib.crc32(repr((code, shapes)).encode()):08x}"
+    ops = [(entry.name, refs) for entry, refs, _ in code]
+    shapes = [x.shape for x in leaves]
+    return f"step_{zlib.crc32(repr((ops, shapes)).encode()):08x}"
 
 
 class Fitted(Runner):
@@ -168,21 +172,13 @@ class Fitted(Runner):
     def __init__(self, program: Program, packing: Packing) -> None:
         super().__init__({})
         self.program, self.packing = program, packing
-        self.run, self.paths, self.birth = program.run, program.paths, program.birth
+        self.run = program.run
 
     def arguments(self, tape: Tape) -> tuple:
         leaves = self.packing.leaves(tape.leaves)
         donated = [leaves[i] for i in self.program.donated]
         kept = [leaves[i] for i in self.program.kept]
         return donated, kept, self.packing.floats(tape.floats), self.packing.ints(tape.ints)
-
-    @property
-    def last_used(self) -> int:
-        return self.program.last_used
-
-    @last_used.setter
-    def last_used(self, now: int) -> None:
-        self.program.last_used = now
 
 
 class Numbers:
@@ -309,15 +305,16 @@ def _execute(tape: Tape, want: tuple) -> None:
     tape.leaf_cells.clear()
     wanted = tuple([c.ref for c in cells])
     free = [getrefcount(x) <= 3 and not tape.pure for x in tape.leaves]
-    program = _runner(tape, wanted, nodes, free)
-    tape.plan = (program, cells, nodes)
+    runner = _runner(tape, wanted, nodes, free)
+    tape.plan = (runner, cells, nodes)
     if observer is not None:
-        observer(tape, program)
-    compiling = _compiling(program) if program.compiles else _NOTHING
+        observer(tape, runner)
+    program = runner.program
+    compiling = _compiling(program) if program is not None and program.compiles else _NOTHING
     with compiling, jax.enable_x64(True), _placement(tape.device):
-        arguments = program.arguments(tape)
+        arguments = runner.arguments(tape)
         # One call from C: an interrupt finds either no results or all of them.
-        tape.outcome.extend(itertools.starmap(program.run, (arguments,)))
+        tape.outcome.extend(itertools.starmap(runner.run, (arguments,)))
 
 
 @contextlib.contextmanager
@@ -331,18 +328,18 @@ def _compiling(program):
 
 
 def _commit(tape: Tape) -> None:
-    program, cells, nodes = tape.plan
+    runner, cells, nodes = tape.plan
     results = tape.outcome[0]
     for cell, value in zip(cells, results, strict=False):  # after them come residuals
         if cell.tape is tape:
             cell.array = value
             cell.tape = None
     if nodes:
-        segment = Segment(tape, program)
+        segment = Segment(tape, runner)
         for node in nodes:
             segment.residuals[node.index] = [
                 results[i] if kind == "result" else tape.leaves[i]
-                for kind, i in program.sources[node.index]
+                for kind, i in runner.sources[node.index]
             ]
             node.home = segment
     tape.plan = None
@@ -365,12 +362,12 @@ def _live_nodes(tape: Tape) -> list:
     return live
 
 
-def _donated(tape: Tape, wanted: list[int], free: list[bool]) -> tuple[int, ...]:
+def _donated(code: list, leaves: list, wanted: list[int], free: list[bool]) -> tuple[int, ...]:
     """Return the leaves that nobody else holds, as far as results can take their buffers over."""
-    avals = [a for entry, _, _ in tape.code for a in entry.outputs]
+    avals = [a for entry, _, _ in code for a in entry.outputs]
     room = Counter((avals[slot].shape, avals[slot].dtype.numpy) for slot in wanted)
     donated = []
-    for i, x in enumerate(tape.leaves):
+    for i, x in enumerate(leaves):
         if free[i] and isinstance(x, jax.Array) and room[x.shape, x.dtype] > 0:
             room[x.shape, x.dtype] -= 1
             donated.append(i)
@@ -381,32 +378,33 @@ def _runner(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Any
     """Return the program of a tape, found by its path, or else by its code; or go op by op."""
     saved = tuple([(n.index, n.mask) for n in nodes])
     short = (tape.pure, wanted, saved, tuple(free))
-    program = tape.path.programs.get(short)
-    if program is None:
-        key = (tape.device, tuple(tape.code), short)
-        program = _programs.get(key)
-        if program is None:
+    runner = tape.path.programs.get(short)
+    if runner is None:
+        code = tape.code
+        key = (tape.device, tuple(code), short)
+        runner = _programs.get(key)
+        if runner is None:
             slots = [ref >> 2 for ref in wanted]
-            program = _fitted(tape, slots, free) if not (saved or tape.pure) else None
-            if program is None:
+            runner = _fitted(tape, code, slots, free) if not (saved or tape.pure) else None
+            if runner is None:
                 trains = bool(saved) or tape.backward_pending
-                if not tape.pure and _choosers[tape.device].by_ops(tape.path, trains):
-                    _choosers[tape.device].by_ops_runs += 1
-                    return OpByOp(tape, slots, dict(saved))
-                program = _keep(key, Program(tape, slots, dict(saved), free))
-        tape.path.programs[short] = program
-        program.paths.append((tape.path, short))
+                if not tape.pure and _choosers[tape.device].by_ops(tape.path, code, trains):
+                    return OpByOp(code, slots, dict(saved))
+                runner = _keep(key, Program(tape, code, slots, dict(saved), free))
+        tape.path.programs[short] = runner
+        runner.program.paths.append((tape.path, short))
     elif tape.backward_pending:
         _choosers[tape.device].surprises = 0
+    program = runner.program
     program.last_used = next(_clock)
     program.birth.runs += 1
-    return program
+    return runner
 
 
-def _fitted(tape: Tape, wanted: list[int], free: list[bool]) -> Fitted | None:
+def _fitted(tape: Tape, code: list, wanted: list[int], free: list[bool]) -> Fitted | None:
     """Return a program for any lengths if tapes that differ only in lengths have been here."""
     try:
-        lengths = Lengths(tape.code, wanted)
+        lengths = Lengths(code, wanted)
     except Unlike:
         return None
     blocks = (tape.device, lengths.blocks)
@@ -421,7 +419,7 @@ def _fitted(tape: Tape, wanted: list[int], free: list[bool]) -> Fitted | None:
     program = _programs.get(key)
     if program is None:
         free = [x and i not in lengths.long for i, x in enumerate(free)]
-        program = _keep(key, Program(tape, wanted, {}, free, lengths))
+        program = _keep(key, Program(tape, code, wanted, {}, free, lengths))
     return Fitted(program, lengths.packing)
 
 
