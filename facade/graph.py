@@ -6,8 +6,8 @@ from collections import OrderedDict
 from typing import Any
 
 from facade.hooks import RemovableHandle, add_hook
-from facade.lower import residual_tree, saved_entry
 from facade.ops.registry import Entry
+from facade.pullback import residual_tree, saved_entry
 from facade.tape import Path, Tape
 
 _sequence = itertools.count(1)

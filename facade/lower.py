@@ -10,16 +10,8 @@ import jax.numpy as jnp
 from jax import lax
 
 from facade.loops import View, repeat
-from facade.outline import Outline, first_slots, sources
-from facade.pullback import (
-    Pull,
-    linearize,
-    pull_back,
-    pull_of,
-    residual_tree,
-    saved_entry,
-    vjp_entry,
-)  # fmt: skip
+from facade.outline import Outline
+from facade.pullback import Pull, linearize, pull_back
 from facade.reroll import Fixed, Inner, Rows, Run
 from facade.tape import ABSENT, FLOAT, INT, LEAF, SLOT
 
@@ -382,9 +374,3 @@ class _Wide(_Single):
             had = values.lengths.sizes[at]
             view, count = view.ending(had, values.size(at, had)[0]), had
         return [(view, row) for row in range(count) if not self.pulls or self.mask >> row & 1]
-
-
-__all__ = [
-    "Pull", "first_slots", "lower", "pull_of", "residual_tree", "saved_entry", "sources",
-    "vjp_entry",
-]  # fmt: skip

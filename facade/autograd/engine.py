@@ -13,9 +13,10 @@ from facade.autograd.anomaly_mode import examine
 from facade.autograd.anomaly_mode import mode as anomaly
 from facade.avals import Aval
 from facade.graph import AccumulateGrad, Node, node_type
-from facade.lower import Pull, first_slots, pull_of, sources, vjp_entry
 from facade.ops.registry import OPS, Entry, infer
+from facade.outline import first_slots, sources
 from facade.program import Segment, flush
+from facade.pullback import Pull, pull_of, vjp_entry
 from facade.recording import pending_tensor, wrap
 from facade.storage import Storage, attend, locate
 from facade.tape import ABSENT, FLOAT, LEAF, MAX_GRAPH_BYTES, SLOT, Tape, state, tape_on

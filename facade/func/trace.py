@@ -13,8 +13,9 @@ import jax.numpy as jnp
 
 from facade.avals import Aval
 from facade.graph import PythonNode
-from facade.lower import Pull, lower
+from facade.lower import lower
 from facade.ops.registry import Entry
+from facade.pullback import Pull
 from facade.recording import record_function, wrap
 from facade.storage import Storage, View, locate
 from facade.tape import LEAF, SLOT, Tape, state
