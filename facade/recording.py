@@ -187,7 +187,7 @@ def pending_tensor(tape: Tape, ref: int, aval, node=None, number: int = 0) -> An
     """Return a tensor whose value waits for a slot of ``tape``."""
     cell = Storage(aval, tape.device, None, tape, ref)
     tape.pending.append(cell)
-    t = _new(TENSOR_TYPE)
+    t = _new(TENSOR_TYPE)  # as `wrap` does, without another call for every op
     t._cell = cell
     t._aval = aval
     t._node = node
