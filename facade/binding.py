@@ -17,7 +17,7 @@ from facade.recording import TensorBase
 from facade.storage import View
 from facade.tape import state
 from facade.tensor import Tensor
-from facade.torch_function import lookalike_operator
+from facade.torch_function import copied, lookalike_operator
 from facade.underived import underived
 
 FUNCTIONS: dict[str, Callable] = {}  # what `facade` offers
@@ -112,7 +112,7 @@ def bind_in_place_functions() -> None:
     for word in _ALSO_FUNCTIONS.split():
         method = getattr(Tensor, f"{word}_", None)
         if method is not None:
-            FUNCTIONS.setdefault(f"{word}_", method)
+            FUNCTIONS.setdefault(f"{word}_", copied(method))
 
 
 def _claim(names: Mapping, name: str) -> None:
@@ -122,7 +122,7 @@ def _claim(names: Mapping, name: str) -> None:
 
 def _set_method(name: str, function: Callable) -> None:
     _claim(vars(Tensor), name)
-    setattr(Tensor, name, function)
+    setattr(Tensor, name, copied(function))  # no method is a function of `facade`, as in PyTorch
 
 
 # In-place functions that write the same to all elements that share a place in memory

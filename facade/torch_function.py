@@ -155,19 +155,51 @@ def no_implementation(func: Callable, asked: list) -> TypeError:
 # ---- functions and methods that ask ----
 
 
-def asking(plain: Callable, handed: Callable | None = None) -> Callable:
-    """Return a function that first asks the classes of its arguments.
+def copied(function: FunctionType) -> FunctionType:
+    """Return an equal function that is an object of its own."""
+    code, name = function.__code__, function.__name__
+    copy = FunctionType(
+        code, function.__globals__, name, function.__defaults__, function.__closure__
+    )
+    copy.__kwdefaults__, copy.__annotations__ = function.__kwdefaults__, function.__annotations__
+    copy.__module__, copy.__qualname__ = function.__module__, function.__qualname__
+    copy.__doc__ = function.__doc__
+    vars(copy).update(vars(function))
+    return copy
 
-    Args:
-        handed: What they are asked about, by default the function returned.
+
+def _asks(*args, _ask, **kwargs):
+    return _ask(args, kwargs)
+
+
+def make_ask(function: FunctionType) -> None:
+    """Make a function first ask the classes of its arguments, from now on.
+
+    It stays the object that others may have imported, or compare with, so its code is exchanged.
     """
+    plain = copied(function)
+
+    def ask(args, kwargs):
+        asked = overriding((*args, *kwargs.values()) if kwargs else args)
+        return _given(function, asked, args, kwargs) if asked else plain(*args, **kwargs)
+
+    code, name = function.__code__, function.__qualname__
+    function.__code__ = _asks.__code__.replace(
+        co_freevars=code.co_freevars, co_name=function.__name__, co_qualname=name
+    )
+    function.__defaults__, function.__kwdefaults__ = None, {"_ask": ask}
+    function.__wrapped__ = plain  # type: ignore[attr-defined]  # what `inspect.signature` shows
+
+
+def asking(plain: Callable) -> Callable:
+    """Return a method of subclasses that first asks the classes of its arguments."""
 
     @functools.wraps(plain)
-    def function(*args, **kwargs):
+    def method(*args, **kwargs):
         asked = overriding((*args, *kwargs.values()) if kwargs else args)
-        return _given(handed or function, asked, args, kwargs) if asked else plain(*args, **kwargs)
+        return _given(plain, asked, args, kwargs) if asked else plain(*args, **kwargs)
 
-    return function
+    return method
 
 
 def _given(func: Callable, asked: list, args: tuple, kwargs: dict) -> Any:
@@ -239,14 +271,12 @@ def adopt(cls: type) -> None:
 @functools.cache
 def activate() -> type:
     """Make functions ask from now on; return the base class of subclasses."""
-    made: dict[Callable, Callable] = {}
     for package in _PACKAGES:
-        module = sys.modules[f"facade{package}"]
-        for name, value in list(vars(module).items()):
-            if type(value) is FunctionType and name not in _NEVER and name[0] != "_":
-                function = made.get(value) or made.setdefault(value, asking(value))
-                setattr(module, name, function)
-                names.setdefault(function, f"torch{package}.{name}")
+        for name, value in vars(sys.modules[f"facade{package}"]).items():
+            public = type(value) is FunctionType and name not in _NEVER and name[0] != "_"
+            if public and value not in names:
+                make_ask(value)
+                names[value] = f"torch{package}.{name}"
     base = recording.TENSOR_TYPE
     members: dict[str, Any] = {"__slots__": (), "_asks": True, "__iter__": _iterate}
     for name, member in list(vars(base).items()):
@@ -256,20 +286,19 @@ def activate() -> type:
         if isinstance(member, property):
             members[name] = _property(member)
         elif type(member) is FunctionType:
-            _make_method_ask(base, members, name, member)
+            _make_method_ask(members, name, member)
     return type("Tensor", (base,), members)
 
 
-def _make_method_ask(base: type, members: dict, name: str, plain: Callable) -> None:
+def _make_method_ask(members: dict, name: str, plain: FunctionType) -> None:
     """Make a method ask: of every tensor if it takes another one, else of subclasses."""
     if name in _OPERATORS or name[:3] in ("__r", "__i"):
         members[name] = _operator(name, plain)
     elif name[:2] != "__" and not _OTHERS.isdisjoint(inspect.signature(plain).parameters):
-        method = asking(plain)
-        setattr(base, name, method)
-        names[method] = f"torch.Tensor.{name}"
+        make_ask(plain)
+        names[plain] = f"torch.Tensor.{name}"
     else:
-        members[name] = asking(plain, plain)
+        members[name] = asking(plain)
         names.setdefault(plain, f"torch.Tensor.{name}")
 
 

@@ -4,6 +4,7 @@ from facade import dtypes
 from facade.binding import public
 from facade.ops.registry import OPS
 from facade.tensor import Tensor
+from facade.torch_function import copied
 
 for _function in (dtypes.promote_types, dtypes.can_cast, dtypes.get_default_dtype):
     public(_function, method=False)
@@ -40,4 +41,4 @@ def is_tensor(obj) -> bool:
 
 
 for _name in ("is_floating_point", "is_complex", "is_inference", "is_signed", "numel"):
-    public(getattr(Tensor, _name), method=False)
+    public(copied(getattr(Tensor, _name)), method=False)
