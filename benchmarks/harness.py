@@ -42,8 +42,10 @@ def main(module: str, engines: dict[str, Callable[[], dict[str, float]]], rounds
 
 
 def _run(module: str, engine: str) -> dict[str, float]:
+    # facade may keep its bytecode, as packages that pip installed do
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
-        [sys.executable, "-m", module, engine], capture_output=True, text=True, check=True
+        [sys.executable, "-m", module, engine], capture_output=True, text=True, check=True, env=env
     )
     return json.loads(done.stdout.splitlines()[-1])
 
