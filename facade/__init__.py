@@ -50,6 +50,11 @@ from facade.amp.settings import set_autocast_ipu_dtype as set_autocast_ipu_dtype
 from facade.amp.settings import set_autocast_ipu_enabled as set_autocast_ipu_enabled
 from facade.amp.settings import set_autocast_xla_dtype as set_autocast_xla_dtype
 from facade.amp.settings import set_autocast_xla_enabled as set_autocast_xla_enabled
+from facade.autograd.anomaly_mode import (
+    is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled,
+)
+from facade.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
+from facade.autograd.anomaly_mode import set_anomaly_enabled as set_anomaly_enabled
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import is_grad_enabled as is_grad_enabled

@@ -48,6 +48,11 @@ from facade.amp.settings import set_autocast_ipu_dtype as set_autocast_ipu_dtype
 from facade.amp.settings import set_autocast_ipu_enabled as set_autocast_ipu_enabled
 from facade.amp.settings import set_autocast_xla_dtype as set_autocast_xla_dtype
 from facade.amp.settings import set_autocast_xla_enabled as set_autocast_xla_enabled
+from facade.autograd.anomaly_mode import (
+    is_anomaly_check_nan_enabled as is_anomaly_check_nan_enabled,
+)
+from facade.autograd.anomaly_mode import is_anomaly_enabled as is_anomaly_enabled
+from facade.autograd.anomaly_mode import set_anomaly_enabled as set_anomaly_enabled
 from facade.autograd.grad_mode import enable_grad as enable_grad
 from facade.autograd.grad_mode import inference_mode as inference_mode
 from facade.autograd.grad_mode import is_grad_enabled as is_grad_enabled
@@ -524,6 +529,7 @@ def cumulative_trapezoid(y: Any, x: Any = ..., *, dx: Any = ..., dim: Any = ...)
 def deg2rad(input: Tensor | builtins.complex, *, out: Any = ...) -> Tensor: ...
 def deg2rad_(self: Any, *args: Any, **kwargs: Any) -> Tensor: ...
 def det(A: Any) -> Tensor: ...
+def detach(self: Any) -> Tensor: ...
 def detach_(self: Any) -> Tensor: ...
 def diag(input: Any, diagonal: Any = ..., *, out: Any = ...) -> Tensor: ...
 def diag_embed(

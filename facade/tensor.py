@@ -90,6 +90,9 @@ class Tensor(TensorBase):
     def _base(self) -> "Tensor | None":
         return self._cell.base if type(self._cell) is View else None
 
+    def _is_view(self) -> bool:
+        return self._base is not None
+
     def dim(self) -> int:
         """Return the number of dimensions."""
         return self._aval.ndim

@@ -5,6 +5,7 @@ from facade.autograd import function as function
 from facade.autograd import functional as functional
 from facade.autograd import graph as graph
 from facade.autograd import profiler as profiler
+from facade.autograd import variable as variable
 from facade.autograd.anomaly_mode import detect_anomaly as detect_anomaly
 from facade.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly
 from facade.autograd.derivatives import backward as backward
@@ -18,10 +19,8 @@ from facade.autograd.grad_mode import set_multithreading_enabled as set_multithr
 from facade.autograd.gradcheck import GradcheckError as GradcheckError
 from facade.autograd.gradcheck import gradcheck as gradcheck
 from facade.autograd.gradcheck import gradgradcheck as gradgradcheck
+from facade.autograd.variable import Variable as Variable
 from facade.graph import AccumulateGrad as AccumulateGrad
-from facade.tensor import Tensor
-
-Variable = Tensor
 
 __all__ = [
     "Function",
@@ -43,4 +42,5 @@ __all__ = [
     "set_detect_anomaly",
     "set_grad_enabled",
     "set_multithreading_enabled",
+    "variable",
 ]

@@ -31,7 +31,8 @@ def _tracing(plain):
 _traced = _tracing(Node.__init__), _tracing(PythonNode.__init__)
 
 
-def _switch(enabled: bool, check_nan: bool) -> None:
+def set_anomaly_enabled(enabled: bool, check_nan: bool = True) -> None:
+    """Switch the search for anomalies on or off."""
     mode.enabled, mode.check_nan = enabled, check_nan
     # nodes remember where they were made, at no cost while nobody asks
     Node.__init__, PythonNode.__init__ = _traced if enabled else _plain  # type: ignore[method-assign]
@@ -45,12 +46,12 @@ class set_detect_anomaly:
 
     def __init__(self, mode: bool, check_nan: bool = True) -> None:
         self.previous = is_anomaly_enabled(), is_anomaly_check_nan_enabled()
-        _switch(mode, check_nan)
+        set_anomaly_enabled(mode, check_nan)
 
     def __enter__(self) -> None: ...
 
     def __exit__(self, *exception: object) -> None:
-        _switch(*self.previous)
+        set_anomaly_enabled(*self.previous)
 
 
 class detect_anomaly(set_detect_anomaly):
@@ -66,7 +67,7 @@ class detect_anomaly(set_detect_anomaly):
         )
 
     def __enter__(self) -> None:
-        _switch(True, self.check_nan)
+        set_anomaly_enabled(True, self.check_nan)
 
 
 def is_anomaly_enabled() -> bool:
@@ -108,5 +109,6 @@ def _tell(node: Any) -> None:
 
 
 __all__ = [
-    "detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_detect_anomaly",
+    "detect_anomaly", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "set_anomaly_enabled",
+    "set_detect_anomaly",
 ]  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 
 from facade.autograd.engine import SECOND_TIME, own
 from facade.autograd.grad_mode import no_grad
-from facade.autograd.saved import hooks_for_saved
+from facade.autograd.saved import hooks_for_saved, may_be_written
 from facade.graph import AccumulateGrad, PythonNode
 from facade.recording import wrap
 from facade.storage import Storage, View
@@ -92,6 +92,8 @@ class SavedTensor:
     """
 
     def __init__(self, tensor: Tensor, node: "FunctionNode | None") -> None:
+        if may_be_written():
+            tensor = wrap(own(tensor)._cell, tensor._aval, tensor._node, tensor._number)
         self.version = tensor._version
         self.own_node: Any = None
         self.hooks: Any = hooks_for_saved()
@@ -347,6 +349,14 @@ class Function(_Stored, metaclass=FunctionMeta):
         return results if isinstance(result, tuple) else results[0]
 
 
+class InplaceFunction(Function):
+    """A name from before functions could say what they write; see :meth:`Function.mark_dirty`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+        self.inplace = inplace
+
+
 def tensors_in(arguments) -> list[Tensor]:
     """Return those arguments that are tensors."""
     return [x for x in arguments if isinstance(x, Tensor)]
@@ -476,6 +486,6 @@ def _refusing(x: Tensor) -> Tensor:
 
 
 __all__ = [
-    "BackwardCFunction", "Function", "FunctionCtx", "FunctionMeta", "FunctionNode", "SavedTensor",
-    "once_differentiable",
+    "BackwardCFunction", "Function", "FunctionCtx", "FunctionMeta", "FunctionNode",
+    "InplaceFunction", "SavedTensor", "once_differentiable",
 ]  # fmt: skip

@@ -1,15 +1,21 @@
 """The hooks on tensors saved for backward that are in force, thread by thread."""
 
+import contextlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 
 class _Hooks(threading.local):
-    """The pairs (pack, unpack) in force, innermost last; why none may be, if so."""
+    """The pairs (pack, unpack) in force, innermost last; why none may be, if so.
+
+    Attributes:
+        mutable: Whether a saved tensor may be written before it is used.
+    """
 
     def __init__(self) -> None:
         self.pairs: list[tuple[Callable, Callable]] = []
         self.refused: str | None = None
+        self.mutable = False
 
 
 _state = _Hooks()
@@ -18,6 +24,11 @@ _state = _Hooks()
 def hooks_for_saved() -> tuple[Callable, Callable] | None:
     """Return the pair that a tensor saved now gets, if there is one."""
     return _state.pairs[-1] if _state.pairs else None
+
+
+def may_be_written() -> bool:
+    """Return whether a tensor saved now may be written before it is used."""
+    return _state.mutable
 
 
 class saved_tensors_hooks:
@@ -58,7 +69,7 @@ class save_on_cpu(saved_tensors_hooks):
         super().__init__(pack, unpack)
 
 
-class disable_saved_tensors_hooks:
+class disable_saved_tensors_hooks(contextlib.ContextDecorator):
     """Refuse such hooks inside: to enter them raises RuntimeError with this message."""
 
     def __init__(self, error_message: str) -> None:
@@ -71,3 +82,18 @@ class disable_saved_tensors_hooks:
 
     def __exit__(self, *exception: object) -> None:
         _state.refused = self.previous
+
+
+@contextlib.contextmanager
+def allow_mutation_on_saved_tensors() -> Iterator[None]:
+    """Let saved tensors be written: ``backward()`` uses the values they had when they were saved.
+
+    What ops save may be written in any case; here, what a Function saves as well.
+    """
+    if _state.mutable:
+        raise RuntimeError("allow_mutation_on_saved_tensors contexts cannot be nested")
+    _state.mutable = True
+    try:
+        yield
+    finally:
+        _state.mutable = False

@@ -40,5 +40,5 @@ def is_tensor(obj) -> bool:
     return isinstance(obj, Tensor)
 
 
-for _name in ("is_floating_point", "is_complex", "is_inference", "is_signed", "numel"):
+for _name in ("detach", "is_complex", "is_floating_point", "is_inference", "is_signed", "numel"):
     public(copied(getattr(Tensor, _name)), method=False)

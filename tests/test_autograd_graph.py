@@ -1,0 +1,175 @@
+"""torch.autograd.graph and the names around it: the same code under PyTorch and facade."""
+
+import pytest
+from parity import both
+
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = function
+    return function
+
+
+def leaf(torch, *values, **kwargs):
+    return torch.tensor(values, requires_grad=True, **kwargs)
+
+
+def multi_hook(torch, mode):
+    seen = []
+
+    def note(found):
+        seen.append([g is not None for g in found] if mode == "all" else found.tolist())
+
+    a, b, c, d = (leaf(torch, float(i), 2.0) for i in range(4))
+    e = a * b
+    tensors = [a, b, c, e] if mode == "all" else [c, a, b]
+    handle = torch.autograd.graph.register_multi_grad_hook(tensors, note, mode=mode)
+    (e + c * d).sum().backward(retain_graph=True)
+    e.sum().backward()
+    handle.remove()
+    (a * b).sum().backward()
+    return seen
+
+
+@case
+def hook_on_all_gradients(torch):
+    return multi_hook(torch, "all")
+
+
+@case
+def hook_on_the_first_gradient(torch):
+    return [len(found) for found in multi_hook(torch, "any")]
+
+
+@case
+def hook_on_all_gradients_that_grad_asks_for(torch):
+    seen = []
+    a, b = leaf(torch, 1.0), leaf(torch, 2.0)
+    c, d = a * b, a.exp()
+    torch.autograd.graph.register_multi_grad_hook(
+        [c, d], lambda found: seen.append([g is not None for g in found])
+    )
+    torch.autograd.grad((c + d).sum(), [b], retain_graph=True)
+    torch.autograd.grad((c + d).sum(), [c, d])
+    return seen
+
+
+@case
+def hook_on_no_known_mode(torch):
+    return multi_hook(torch, "some")
+
+
+@case
+def version_counted_by_hand(torch):
+    x = torch.zeros(2)
+    torch.autograd.graph.increment_version(x)
+    torch.autograd.graph.increment_version([x, x[0]])
+    return x._version
+
+
+class Square:
+    """A Function's backward that reads what was saved, in either library."""
+
+    def __new__(cls, torch):
+        class Square(torch.autograd.Function):
+            @staticmethod
+            def forward(ctx, x):
+                ctx.save_for_backward(x)
+                return x * x
+
+            @staticmethod
+            def backward(ctx, gradient):
+                return 2 * ctx.saved_tensors[0] * gradient
+
+        return Square
+
+
+@case
+def saved_tensor_written(torch):
+    x = leaf(torch, 1.0, 2.0)
+    y = x * 1
+    z = Square(torch).apply(y)
+    y.add_(5)
+    z.sum().backward()
+
+
+@case
+def saved_tensor_written_where_it_may(torch):
+    x = leaf(torch, 1.0, 2.0)
+    with torch.autograd.graph.allow_mutation_on_saved_tensors():
+        y = x * 1
+        z = Square(torch).apply(y)
+        y.add_(5)
+        w = (y**2).sum()
+        y.sin_()
+        (z.sum() + w).backward()
+    return x.grad
+
+
+@case
+def mutation_allowed_twice(torch):
+    allowed = torch.autograd.graph.allow_mutation_on_saved_tensors
+    with allowed(), allowed():
+        pass
+
+
+@case
+def hooks_refused_by_a_decorator(torch):
+    @torch.autograd.graph.disable_saved_tensors_hooks("not here")
+    def refuses():
+        with torch.autograd.graph.saved_tensors_hooks(lambda t: t, lambda t: t):
+            pass
+
+    refuses()
+
+
+@case
+def nodes(torch):
+    x = leaf(torch, 1.0)
+    y = x * 2
+    kind = torch.autograd.graph.Node
+    ends = [f for f, _ in y.grad_fn.next_functions if f is not None]
+    return isinstance(y.grad_fn, kind), issubclass(type(ends[0]), kind), isinstance(x, kind)
+
+
+@case
+def views_know_that_they_are(torch):
+    x = torch.zeros(2, 2)
+    return x._is_view(), x[0]._is_view(), x.t()._is_view(), x.detach()._is_view()
+
+
+@case
+def anomaly_switches(torch):
+    def now():
+        return torch.is_anomaly_enabled(), torch.is_anomaly_check_nan_enabled()
+
+    found = [now()]
+    for arguments in ((True, False), (True,), (False,)):
+        torch.set_anomaly_enabled(*arguments)
+        found.append(now())
+    return found
+
+
+@case
+def variables(torch):
+    kind = torch.autograd.Variable
+    x = leaf(torch, 1.0, 2.0)
+    made = kind(x), kind(x * 2, requires_grad=True)
+    made[0].data[0] = 5
+    return made, x, isinstance(x, kind), type(made[0]) is torch.Tensor
+
+
+@case
+def variable_of_a_list(torch):
+    torch.autograd.Variable([1.0])
+
+
+@case
+def detached_by_function(torch):
+    return torch.detach(leaf(torch, 1.0) * 2)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_same_as_torch(name):
+    both(CASES[name])
