@@ -12,6 +12,8 @@ RESNETS = {
 }
 GPT = "GPT, 4 layers of 128, 8x64 tokens"
 LAYERS, WIDTH, HEADS, VOCABULARY, BATCH, LENGTH = 4, 128, 4, 65, 8, 64
+LSTM = "LSTM, 2 layers of 128, 32x50"
+LSTM_LAYERS, STEPS, SEQUENCES = 2, 50, 32
 STAGES = ((64, 1), (128, 2), (256, 2), (512, 2))  # width, stride
 
 
@@ -28,3 +30,9 @@ def tokens() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     text = rng.integers(0, VOCABULARY, (BATCH, LENGTH + 1))
     return text[:, :-1], text[:, 1:]
+
+
+def sequences() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((SEQUENCES, STEPS, WIDTH)).astype(np.float32)
+    return x, rng.integers(0, 10, SEQUENCES)

@@ -1,4 +1,4 @@
-"""Training steps of a ResNet-18 and a small GPT: facade, plain jax and lax, PyTorch eager.
+"""Training steps of a ResNet-18, a small GPT and an LSTM: facade, plain jax and lax, PyTorch eager.
 
 Run ``python -m benchmarks.networks``; ``ONLY`` and ``NPROC`` as in :mod:`benchmarks.kernels`. As in
 :mod:`benchmarks.train_step`, PyTorch and facade run the same program, and the JAX program is one
@@ -14,15 +14,18 @@ from benchmarks.network_shapes import (
     HEADS,
     LAYERS,
     LENGTH,
+    LSTM,
+    LSTM_LAYERS,
     RESNETS,
     STAGES,
     VOCABULARY,
     WIDTH,
     chosen,
     images,
+    sequences,
     tokens,
 )  # fmt: skip
-from benchmarks.networks_jax import jax_gpt, jax_measured, jax_resnet
+from benchmarks.networks_jax import jax_gpt, jax_lstm, jax_measured, jax_resnet
 
 # ---- PyTorch and facade ----
 
@@ -91,6 +94,21 @@ def gpt(torch) -> Any:
     return Model()
 
 
+def lstm(torch) -> Any:
+    nn = torch.nn
+
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.lstm = nn.LSTM(WIDTH, WIDTH, LSTM_LAYERS, batch_first=True)
+            self.head = nn.Linear(WIDTH, 10)
+
+        def forward(self, x):
+            return self.head(self.lstm(x)[0][:, -1])
+
+    return Model()
+
+
 def imperative(torch) -> dict[str, float]:
     """The PyTorch program, for PyTorch and for facade."""
     F, seconds = torch.nn.functional, {}
@@ -108,6 +126,11 @@ def imperative(torch) -> dict[str, float]:
         seconds[GPT] = measured(
             model, optimizer, x, y, lambda z, y: F.cross_entropy(z.reshape(-1, VOCABULARY), y)
         )
+    if chosen(LSTM):
+        model = lstm(torch)
+        optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
+        x, y = map(torch.from_numpy, sequences())
+        seconds[LSTM] = measured(model, optimizer, x, y, F.cross_entropy)
     return seconds
 
 
@@ -149,6 +172,8 @@ def run_jax() -> dict[str, float]:
             )
     if chosen(GPT):
         seconds[GPT] = jax_measured(*jax_gpt(), optax.adamw(1e-3, weight_decay=1e-2), *tokens())
+    if chosen(LSTM):
+        seconds[LSTM] = jax_measured(*jax_lstm(), optax.sgd(1e-2, momentum=0.9), *sequences())
     return seconds
 
 

@@ -3,7 +3,15 @@
 import numpy as np
 
 from benchmarks.kernels import timed
-from benchmarks.network_shapes import HEADS, LAYERS, LENGTH, STAGES, VOCABULARY, WIDTH
+from benchmarks.network_shapes import (
+    HEADS,
+    LAYERS,
+    LENGTH,
+    LSTM_LAYERS,
+    STAGES,
+    VOCABULARY,
+    WIDTH,
+)  # fmt: skip
 
 
 class Maker:
@@ -121,6 +129,42 @@ def jax_gpt():
             y = jax.nn.gelu(linear(p["up"], norm(p["ln_2"], x)), approximate=False)
             x = x + linear(p["down"], y)
         return norm(params["ln"], x) @ params["head"]["w"], stats
+
+    return (jax.tree.map(jnp.array, params), {}), forward
+
+
+def jax_lstm():
+    """Return parameters and no statistics, and ``(params, stats, x) -> (logits, stats)``."""
+    import jax
+    import jax.numpy as jnp
+
+    make = Maker()
+    params = {
+        "layers": [
+            {
+                "x": make.linear(WIDTH, 4 * WIDTH),
+                "h": make.linear(WIDTH, 4 * WIDTH, bias=False),
+            }
+            for _ in range(LSTM_LAYERS)
+        ],
+        "head": make.linear(WIDTH, 10),
+    }
+
+    def forward(params, stats, x):
+        x = jnp.swapaxes(x, 0, 1)
+        for p in params["layers"]:
+            inputs = x @ p["x"]["w"] + p["x"]["b"]
+
+            def cell(carry, inputs, w=p["h"]["w"]):
+                h, c = carry
+                i, f, g, o = jnp.split(inputs + h @ w, 4, -1)
+                c = jax.nn.sigmoid(f) * c + jax.nn.sigmoid(i) * jnp.tanh(g)
+                h = jax.nn.sigmoid(o) * jnp.tanh(c)
+                return (h, c), h
+
+            start = jnp.zeros((x.shape[1], WIDTH), x.dtype)
+            _, x = jax.lax.scan(cell, (start, start), inputs)
+        return x[-1] @ params["head"]["w"] + params["head"]["b"], stats
 
     return (jax.tree.map(jnp.array, params), {}), forward
 
