@@ -24,6 +24,7 @@ from facade import overrides as overrides
 from facade import profiler as profiler
 from facade import random as random
 from facade import serialization as serialization
+from facade import signal as signal
 from facade import special as special
 from facade import utils as utils
 from facade.amp.autocast_mode import autocast as autocast

@@ -10,8 +10,10 @@ from facade.tensor import Tensor
 from facade.underived import refuse_backward
 
 _OPS = (
-    "entr", "erfcx", "i0e", "i1", "i1e", "log_ndtr", "modified_bessel_i0", "modified_bessel_i1",
-    "ndtr", "ndtri", "spherical_bessel_j0", "xlog1py",
+    "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "entr", "erfcx", "i0e", "i1",
+    "i1e", "log_ndtr", *(f"modified_bessel_{kind}" for kind in ("i0", "i1", "k0", "k1")),
+    "ndtr", "ndtri", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1",
+    "spherical_bessel_j0", "xlog1py",
     *(f"chebyshev_polynomial_{kind}" for kind in "tuvw"),
     *(f"shifted_chebyshev_polynomial_{kind}" for kind in "tuvw"),
     "hermite_polynomial_h", "hermite_polynomial_he", "laguerre_polynomial_l",

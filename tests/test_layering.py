@@ -31,7 +31,7 @@ LEVELS = [
     ["recording", "views", "torch_function", "tensor", "overlap", "_C", "overrides"],
     ["casts", "aten", "underived", "binding", "random", "autograd", "functions"],
     [
-        *("linalg", "fft", "special", "nn", "serialization", "hub", "optim", "utils", "func"),
+        *("linalg", "fft", "signal", "special", "nn", "serialization", "hub", "optim", "utils", "func"),
         "_higher_order_ops",
         *("amp", "cpu", "cuda", "backends", "profiler"),
     ],

@@ -1,4 +1,4 @@
-"""torch.special: values, gradients, names of nodes, errors."""
+"""torch.special, torch.signal: values, gradients, names of nodes, errors."""
 
 import pytest
 from expressions import check, groups
@@ -46,6 +46,42 @@ FUNCTIONS = """
     torch.special.i1(torch.tensor([1, 2]))
     o = torch.zeros(2); torch.special.entr(torch.ones(2), out=o) is o
 """
+BESSEL = "\n".join(
+    f"torch.special.{name}({argument})"
+    for name in (
+        "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "modified_bessel_k0",
+        "modified_bessel_k1", "scaled_modified_bessel_k0", "scaled_modified_bessel_k1",
+        "spherical_bessel_j0", "modified_bessel_i0", "modified_bessel_i1",
+    )
+    for argument in (
+        "torch.arange(-24, 25, dtype=torch.float64) * 0.45",
+        "torch.tensor([0.0, -0.0, 5.0, 1e-20, 110.0, inf, -inf, nan])", "torch.tensor([0, 1, 3])",
+    )
+)  # fmt: skip
+WINDOWS = """
+    torch.signal.windows.bartlett(7)
+    torch.signal.windows.bartlett(6, sym=False, dtype=torch.float64)
+    torch.signal.windows.blackman(7, requires_grad=True)
+    torch.signal.windows.cosine(7), torch.signal.windows.cosine(6, sym=False)
+    torch.signal.windows.exponential(7), torch.signal.windows.exponential(0)
+    torch.signal.windows.exponential(6, center=1.5, tau=2.0, sym=False)
+    torch.signal.windows.gaussian(7), torch.signal.windows.gaussian(6, std=0.4, sym=False)
+    torch.signal.windows.general_cosine(7, a=[0.1, 0.2, 0.4])
+    torch.signal.windows.general_hamming(7, alpha=0.3)
+    torch.signal.windows.hamming(7), torch.signal.windows.hamming(1, sym=False)
+    torch.signal.windows.hann(6, sym=False), torch.signal.windows.nuttall(9)
+    torch.signal.windows.kaiser(9), torch.signal.windows.kaiser(8, beta=3.1, sym=False)
+    torch.signal.windows.kaiser(1), torch.signal.windows.kaiser(0)
+    torch.signal.windows.hann(-1)
+    torch.signal.windows.blackman(3, dtype=torch.int64)
+    torch.signal.windows.bartlett(3, layout=torch.sparse_coo)
+    torch.signal.windows.gaussian(3, std=0)
+    torch.signal.windows.exponential(3, tau=0)
+    torch.signal.windows.exponential(3, center=1)
+    torch.signal.windows.kaiser(3, beta=-1)
+    torch.signal.windows.general_cosine(3, a=[])
+    torch.signal.windows.general_cosine(3, a=3)
+"""
 CHEBYSHEV = ("chebyshev_polynomial", "shifted_chebyshev_polynomial")
 POLYNOMIALS = "\n".join(
     f"torch.special.{name}({arguments})"
@@ -76,6 +112,12 @@ ERRORS = """
 """
 
 
-@pytest.mark.parametrize("group", [*groups(FUNCTIONS), *groups(POLYNOMIALS, 40), *groups(ERRORS)])
+GROUPS = [
+    *groups(FUNCTIONS), *groups(POLYNOMIALS, 40), *groups(BESSEL, 40), *groups(WINDOWS, 40),
+    *groups(ERRORS),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("group", GROUPS)
 def test_special(group):
     check([line.replace("inf", "float('inf')").replace("nan", "float('nan')") for line in group])

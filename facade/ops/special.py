@@ -1,4 +1,4 @@
-"""Special functions: of the normal distribution, Bessel's, gamma's, and orthogonal polynomials."""
+"""Special functions: of the normal distribution, gamma's, and orthogonal polynomials."""
 
 import jax
 import jax.numpy as jnp
@@ -42,12 +42,6 @@ _erfcx = jax.custom_jvp(_erfcx_value)
 _erfcx.defjvps(lambda t, y, x: t * (2 * x * y - 2 / jnp.sqrt(jnp.pi).astype(x.dtype)))
 
 
-def _spherical_bessel_j0(x):
-    zero = x == 0
-    finite = jnp.where(zero | jnp.isinf(x), 1, x)
-    return jnp.where(zero, 1, jnp.where(jnp.isinf(x), 0, jnp.sin(finite) / finite))
-
-
 _ONE = {
     "entr": (special.entr, "-x log x"),
     "erfcx": (_erfcx, "exp(x²) erfc(x)"),
@@ -61,16 +55,6 @@ for _name, (_function, _phrase) in _ONE.items():
     declare_unary(
         f"special_{_name}", _function, f"Return {_phrase} of each element.", public="",
         promotes=Promote.FLOAT, inplace=False,
-        check=refuse(f"special_{_name}", complex=kernel(f"{_name}_cpu")),
-    )  # fmt: skip
-for _name, _function in {
-    "spherical_bessel_j0": _spherical_bessel_j0,
-    "modified_bessel_i0": special.i0,
-    "modified_bessel_i1": special.i1,
-}.items():
-    declare_unary(
-        f"special_{_name}", _function, "Return this Bessel function of each element.", public="",
-        promotes=Promote.FLOAT, inplace=False, differentiable=False,
         check=refuse(f"special_{_name}", complex=kernel(f"{_name}_cpu")),
     )  # fmt: skip
 
