@@ -10,9 +10,15 @@ MAX_PENDING = 256  # more than this are looked at without waiting for a read
 pending: list[tuple] = []
 
 
-def later(cell, check: Callable[[np.ndarray], None]) -> None:
-    """Have ``check`` called with a cell's value once it was computed; it raises if it must."""
-    pending.append((cell, check))
+def later(cell, error: Callable[[int, int], Exception]) -> None:
+    """Raise ``error(place, value)`` once a cell was computed, if that is what it says.
+
+    Args:
+        cell: Holds the place of a first wrong value, -1 if there is none, and that value; one
+            such pair, or rows of them.
+    """
+    kept = getattr(cell.tape, "checks", pending)  # a function being traced hands them on
+    kept.append((cell, error))
     if len(pending) > MAX_PENDING:
         examine()
         del pending[:-MAX_PENDING]  # their tape was dropped, or belongs to another thread
@@ -22,6 +28,12 @@ def examine() -> None:
     """Make the checks whose values are known by now."""
     ready = [item for item in pending if item[0].array is not None]
     pending[:] = [item for item in pending if item[0].array is None]
-    for cell, check in ready:
+    for cell, error in ready:
         if not isinstance(cell.array, Tracer):
-            check(np.asarray(cell.array))
+            _check(np.asarray(cell.array).reshape(-1, 2), error)
+
+
+def _check(pairs: np.ndarray, error: Callable[[int, int], Exception]) -> None:
+    wrong = pairs[pairs[:, 0] >= 0]
+    if len(wrong):
+        raise error(*wrong[0].tolist())

@@ -65,6 +65,35 @@ def test_cond_under_vmap_and_grad():
     assert facade.allclose(found, expected)
 
 
+LOOKED_UP = {
+    "cond, this branch": lambda x, i: facade.cond(i[0] == 0, lambda: x[i], lambda: x),
+    "while_loop": lambda x, i: while_loop(
+        lambda n, y: n < 3, lambda n, y: (n + 1, y + x[i[n]]), (facade.tensor(0), facade.zeros(3))
+    ),
+    "while_loop's condition": lambda x, i: while_loop(
+        lambda n: x[i[n]][0] == n + 1, lambda n: (n + 1,), (facade.tensor(0),)
+    ),
+    "scan": lambda x, i: scan(lambda c, i: (c + x[i], c), facade.zeros(3), i),
+    "cond in a scan": lambda x, i: scan(
+        lambda c, i: (c + facade.cond(i > 2, lambda: x[i], lambda: x[0]), c), facade.zeros(3), i
+    ),
+}
+
+
+@pytest.mark.parametrize("case", LOOKED_UP)
+def test_an_index_out_of_range_is_found(case):
+    x, index = facade.ones(3, 3), facade.tensor([0, 5, 1])
+    LOOKED_UP[case](x, index * 1)
+    with pytest.raises(IndexError, match=r"index 5 is out of bounds"):
+        x.sum().item()
+
+
+def test_an_index_of_the_other_branch_is_not_looked_at():
+    x, index = facade.ones(3, 3), facade.tensor([0, 5, 1])
+    found = facade.cond(index[0] == 1, lambda: x[index * 1], lambda: x)
+    assert facade.equal(found, x)
+
+
 def test_unlike_branches():
     with pytest.raises(RuntimeError, match="Unmatched output spec"):
         facade.cond(facade.tensor(True), lambda: (values(facade),), lambda: values(facade))

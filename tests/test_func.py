@@ -1,10 +1,14 @@
 """torch.func and torch.vmap against PyTorch."""
 
+import gc
+
 import pytest
 from counting import compilations
 from parity import both
 
 import facade
+from facade import deferred
+from facade.func.trace import Trace
 
 
 def weights(torch):
@@ -112,6 +116,12 @@ BATCHES = {
     ),
     "out_dims": lambda t: t.vmap(lambda x: (x, x.sum()), out_dims=(1, 0))(rows(t)),
     "negative out_dims": lambda t: t.vmap(lambda x: x[:2], out_dims=-1)(rows(t)).contiguous(),
+    "index": lambda t: t.vmap(lambda x, i: x[i] * x[1, i[None]], in_dims=(None, 0))(
+        rows(t), t.tensor([2, 0, -1])
+    ),
+    "index written": lambda t: t.vmap(lambda x, i: t.index_put(x, (i,), x.sum()))(
+        rows(t), t.tensor([2, 0, 1, 1, 0])
+    ),
     "twice": lambda t: t.vmap(t.vmap(lambda x, y: x - y), in_dims=(None, 0))(
         rows(t), rows(t)[:, None].expand(5, 5, 3)
     ),
@@ -314,6 +324,50 @@ def test_a_read_names_the_line(transform, read):
     with pytest.raises(RuntimeError, match=r"test_func.py:\d+: .*torch.where") as caught:
         transform(f)(facade.ones(2, 3))
     assert "inside the transformed function" in str(caught.value)
+
+
+WRONG_INDICES = {
+    "vmap": lambda x, i: facade.vmap(lambda row, i: row[i], in_dims=(None, 0))(x, i),
+    "cross-entropy": lambda x, i: facade.vmap(
+        facade.func.grad(lambda row, i: facade.nn.functional.cross_entropy(row, i))
+    )(x, i),
+    "vjp": lambda x, i: facade.func.vjp(lambda x: x[i * 1], x)[1](x),
+    "jvp": lambda x, i: facade.func.jvp(lambda x: x[i * 1], (x,), (x,)),
+    "jacobian": lambda x, i: facade.vmap(
+        facade.func.jacrev(lambda x, i: x[i].sin()), in_dims=(None, 0)
+    )(x, i),
+    "jit": lambda x, i: [facade.jit(lambda x, i: x[i])(x, i * 1) for i in (i * 0, i * 0, i)],
+}
+
+
+@pytest.mark.parametrize("case", WRONG_INDICES)
+def test_an_index_out_of_range_is_found_in_a_transform(case):
+    """At the next read, as elsewhere; and nothing is left over to be looked at."""
+    x, index = facade.ones(3, 3), facade.tensor([0, 5, 1])
+    made = WRONG_INDICES[case](x, index)
+    with pytest.raises(IndexError, match=r"5 is out of bounds"):
+        x.sum().item()
+    assert made is not None and not deferred.pending
+
+
+def test_a_call_leaves_nothing_to_the_garbage_collector():
+    """What a trace read would else be kept, and never be donated, until the collector runs."""
+    w, x = weights(facade), rows(facade)
+    kinds = [
+        lambda: facade.vmap(facade.func.grad(squared(facade)), in_dims=(None, 0))(w, x),
+        lambda: facade.func.jacrev(lambda w: (w * 2).sin())(w),
+        lambda: facade.func.jvp(facade.func.grad(lambda w: w.sin().sum()), (w,), (w,)),
+    ]
+    for call in kinds:
+        call()
+    gc.collect()
+    gc.disable()
+    try:
+        for call in kinds:
+            call()
+        assert not any(issubclass(type(x), Trace) for x in gc.get_objects())
+    finally:
+        gc.enable()
 
 
 def test_what_leaves_has_no_value():

@@ -108,13 +108,14 @@ def vmap(
 def _record(traced: Traced, tape: BatchTrace, places: list, operands: tuple, chunk_size):
     count = len(tape.operands) + len(tape.floats) + len(tape.ints)
     ins = tuple(tape.axes.get(i) for i in range(count))
+    places = places + [0] * len(traced.errors)
     outs = tuple(
         d if d is None else d % (known.ndim + 1)
         for d, known in zip(places, traced.avals, strict=True)
     )
     found = traced.record(_batched, (len(operands), ins, outs, chunk_size), operands)
     # what has no history inside has none outside
-    return [x if t else x.detach() for x, t in zip(found, traced.tracked, strict=True)]
+    return [x if t else x.detach() for x, t in zip(found, traced.tracked, strict=False)]
 
 
 def _batched(pure, count: int, ins: tuple, outs: tuple, chunk_size: int | None) -> Callable:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from facade import functions
 from facade.func.run import device_of, refill
@@ -60,13 +61,20 @@ def cond(
             "Unmatched output spec from torch.cond branches: true branch tree_spec "
             f"{flatten(other)[1]} vs false branch tree_spec {flatten(result)[1]}."
         )
-    for a, b in zip(yes.avals, no.avals, strict=True):
+    for a, b in zip(yes.avals, no.avals, strict=False):
         if a.shape != b.shape or a.dtype is not b.dtype:
             raise RuntimeError(
                 "torch.cond: expected both branches to return tensors of one shape and dtype, got "
                 f"{list(a.shape)} {a.dtype} and {list(b.shape)} {b.dtype}"
             )
-    return refill(result, record_all(_choice, (), (no, yes), (pred, *leaves)))
+    key = ((_checks_of(no), _checks_of(yes)),)
+    found = record_all(_choice, key, (no, yes), (pred, *leaves))
+    return refill(result, no.checked(yes.checked(found)))
+
+
+def _checks_of(f: Traced) -> tuple:
+    """Return the shapes of what a function's checks look at."""
+    return tuple(a.shape for a in f.avals[len(f.avals) - len(f.errors) :])
 
 
 def _check_cond(pred, true_fn, false_fn, operands) -> None:
@@ -85,15 +93,26 @@ def _check_cond(pred, true_fn, false_fn, operands) -> None:
         )
 
 
-def _choice(pures: list) -> Callable:
+def _choice(pures: list, unchecked: tuple) -> Callable:
     def cond(inputs, rests):
         pred, *operands = inputs
-        branches = [
-            lambda f=f, r=r: tuple(f(operands, r)) for f, r in zip(pures, rests, strict=True)
-        ]
-        return jax.lax.cond(pred.reshape(()).astype(bool), branches[1], branches[0])
+
+        def no():
+            return (*pures[0](operands, rests[0]), *_nothing_wrong(unchecked[1]))
+
+        def yes():
+            results = pures[1](operands, rests[1])
+            end = len(results) - len(unchecked[1])
+            return (*results[:end], *_nothing_wrong(unchecked[0]), *results[end:])
+
+        return jax.lax.cond(pred.reshape(()).astype(bool), yes, no)
 
     return cond
+
+
+def _nothing_wrong(shapes: tuple) -> list:
+    """Return what checks that were not made find."""
+    return [jnp.full(shape, -1, jnp.int64) for shape in shapes]
 
 
 # ---- while_loop ----
@@ -120,17 +139,19 @@ def while_loop(cond_fn: Callable, body_fn: Callable, carried_inputs: tuple | lis
     first = [x if isinstance(x, Tensor) else functions.tensor(x) for x in leaves]
     test, _ = _traced("while_loop", lambda *x: cond_fn(*unflatten(structure, x)), first)
     body, result = _traced("while_loop", lambda *x: body_fn(*unflatten(structure, x)), first)
-    if len(body.avals) != len(first) or any(
-        a.shape != x.shape or a.dtype is not x.dtype for a, x in zip(body.avals, first, strict=True)
+    avals = body.avals[: len(body.avals) - len(body.errors)]
+    if len(avals) != len(first) or any(
+        a.shape != x.shape or a.dtype is not x.dtype for a, x in zip(avals, first, strict=True)
     ):
         raise RuntimeError(
             "Expected carried_inputs and body_output to have same metadata but found: "
             f"{[(list(x.shape), x.dtype) for x in first]} and "
-            f"{[(list(a.shape), a.dtype) for a in body.avals]}"
+            f"{[(list(a.shape), a.dtype) for a in avals]}"
         )
     if any(body.tracked):
         return _loop_in_python(cond_fn, body_fn, unflatten(structure, first))
-    return tuple(refill(result, record_all(_loop, (), (test, body), tuple(first))))
+    found = record_all(_loop, (_checks_of(body),), (test, body), tuple(first))
+    return tuple(refill(result, test.checked(body.checked(found))))
 
 
 def _loop_in_python(cond_fn, body_fn, values: tuple) -> tuple:
@@ -139,16 +160,33 @@ def _loop_in_python(cond_fn, body_fn, values: tuple) -> tuple:
     return values
 
 
-def _loop(pures: list) -> Callable:
+def _loop(pures: list, unchecked: tuple) -> Callable:
+    test, body = pures
+
     def while_loop(inputs, rests):
-        test, body = pures
-        return jax.lax.while_loop(
-            lambda values: test(values, rests[0])[0].reshape(()).astype(bool),
-            lambda values: tuple(body(values, rests[1])),
-            tuple(inputs),
-        )
+        count = len(inputs)
+
+        def tested(values):
+            go_on, *checks = test(values, rests[0])
+            return go_on.reshape(()).astype(bool), checks
+
+        def step(state):
+            _, values, made = state
+            results = body(values, rests[1])
+            go_on, checks = tested(results[:count])
+            new = [*checks, *results[count:]]
+            return go_on, results[:count], list(map(_first_wrong, made, new))
+
+        go_on, checks = tested(inputs)
+        start = go_on, list(inputs), [*checks, *_nothing_wrong(unchecked)]
+        _, values, made = jax.lax.while_loop(lambda state: state[0], step, start)
+        return *values, *made
 
     return while_loop
+
+
+def _first_wrong(before, now):
+    return jnp.where(before[..., :1] >= 0, before, now)
 
 
 # ---- scan ----
@@ -193,7 +231,7 @@ def scan(
     ):
         raise RuntimeError("Expected init and carry to have same metadata")
     found = record_all(_scan, (len(carry), reverse), (body,), (*carry, *rows))
-    return refill(result, found)
+    return refill(result, body.checked(found))
 
 
 def _scan(pures: list, count: int, reverse: bool) -> Callable:

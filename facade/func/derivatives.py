@@ -131,7 +131,7 @@ def vjp(func: Callable, *primals, has_aux: bool = False):
                 f"outputs to the function. cotangents: {shape}, primal output: {structure}"
             )
         found = traced.record(_pulled, (count, len(given)), (*wanted, *given))
-        return tuple(unflatten(call.structure, found))
+        return tuple(unflatten(call.structure, found[:count]))
 
     return (output, pull, aux) if has_aux else (output, pull)
 
@@ -146,9 +146,9 @@ def _values(pure, count: int) -> Callable:
 def _pulled(pure, count: int, given: int) -> Callable:
     def vjp(*flat):
         inputs, cotangents, rest = flat[:count], flat[count : count + given], flat[count + given :]
-        results, pull = jax.vjp(lambda *x: pure(x, rest)[:given], *inputs)
+        results, pull, values = jax.vjp(_with_values(pure, rest, given), *inputs, has_aux=True)
         seeds = [jnp.conj(c.astype(r.dtype)) for c, r in zip(cotangents, results, strict=True)]
-        return tuple(map(_own, pull(seeds), inputs))
+        return (*map(_own, pull(tuple(seeds)), inputs), *values)
 
     return vjp
 

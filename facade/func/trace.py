@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from facade.avals import Aval
+from facade.deferred import later
 from facade.graph import PythonNode
 from facade.lower import lower
 from facade.ops.registry import Entry
@@ -47,10 +48,11 @@ class Trace(Tape):
         transform: What it is recorded for, as errors call it.
         operands: Per leaf the tensor outside, None for a placeholder that has none.
         live: Per leaf, whether it has a history.
+        checks: What :mod:`facade.deferred` has to look at once it is computed.
         outer: The tape that was recorded on before.
     """
 
-    __slots__ = ("live", "operands", "outer", "places", "transform", "written")
+    __slots__ = ("checks", "live", "operands", "outer", "places", "transform", "written")
     residuals: ClassVar[dict] = {}  # of what was flushed: nothing is
 
     def __init__(self, device, transform: str) -> None:
@@ -59,6 +61,7 @@ class Trace(Tape):
         self.limit = sys.maxsize
         self.operands: list = []
         self.live: list[bool] = []
+        self.checks: list[tuple] = []
         self.places: dict = {}
         self.written: list = []
         self.outer: Any = None
@@ -121,6 +124,13 @@ class Trace(Tape):
         with self.outside():
             return draw(*arguments)
 
+    def draw_like(self, draw: Callable, engine, *arguments) -> Tensor:
+        """Draw random numbers that depend on tensors."""
+        return draw(*arguments)
+
+    def will_read(self, t) -> None:
+        """Take note that Python asks for the value of a tensor from outside: it is what it is."""
+
     def will_write(self, t) -> None:
         """Remember what is about to be written, if it may be somebody else's."""
         storage = t._cell.storage
@@ -138,6 +148,11 @@ class Trace(Tape):
                 storage.array, storage.tape, storage.ref, storage.version = kept
                 found = True
         return found
+
+    def finish(self) -> None:
+        """Let go of what only recording needs: all of it refers to this tape in turn."""
+        self.pending, self.nodes, self.sources, self.checks, self.written = [], [], [], [], []
+        self.source_of, self.places, self.outer = {}, {}, None
 
     # ---- recording ----
 
@@ -249,16 +264,20 @@ class Traced:
 
     Attributes:
         tape: With the operands it reads.
-        results: Its results, whose values are places on the tape.
+        results: Its results, whose values are places on the tape. After them come the values that
+            its checks look at.
         count: How many placeholders come first among the operands.
     """
 
     def __init__(self, tape: Trace, results: list[Tensor], count: int) -> None:
         self.tape, self.count = tape, count
+        self.errors = [error for _, error in tape.checks]
+        results = results + [wrap(cell, cell.aval) for cell, _ in tape.checks]
         with tape.recording():
             self.refs = tuple([_place(r, tape) for r in results])
         self.tracked = tuple([r._node is not None for r in results])
         self.avals = [r._aval for r in results]
+        tape.finish()
 
     def record(self, transform: Callable, key: tuple, inputs: tuple) -> tuple[Tensor, ...]:
         """Record a transformation of the function as one instruction.
@@ -266,10 +285,18 @@ class Traced:
         Args:
             transform: ``transform(pure, *key)`` returns the function of ``inputs`` and of
                 everything read from outside, where ``pure(inputs, rest)`` is this function. A
-                function of a module, so that equal calls are known again.
+                function of a module, so that equal calls are known again. The results of ``pure``
+                are its last results.
             inputs: Tensors, instead of the placeholders; there may be more of them.
         """
-        return record_all(_alone, (transform, *key), (self,), inputs)
+        return self.checked(record_all(_alone, (transform, *key), (self,), inputs))
+
+    def checked(self, results: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """Have the last results looked at once they are computed; return the others."""
+        end = len(results) - len(self.errors)
+        for x, error in zip(results[end:], self.errors, strict=True):
+            later(x._cell, error)
+        return results[:end]
 
     def record_with(self, operands: tuple) -> tuple[Tensor, ...]:
         """Record the function itself with other operands and numbers than it was traced with."""
@@ -282,7 +309,7 @@ class Traced:
                 return tuple(pure(flat[:count], flat[count:]))
 
             fn = _kept[key] = jit
-        return record_function(fn, operands)
+        return self.checked(record_function(fn, operands))
 
     @property
     def rest(self) -> tuple:

@@ -19,10 +19,10 @@ def flatten(tree: Any) -> tuple[list, Any]:
 
 def _structure(tree: Any, leaves: list):
     kind = type(tree)
-    if isinstance(tree, dict):
-        return (kind, tuple([(k, _structure(v, leaves)) for k, v in tree.items()]))
-    if kind in (tuple, list) or hasattr(tree, "_fields"):
+    if kind is tuple or kind is list or hasattr(kind, "_fields"):
         return (kind, tuple([_structure(x, leaves) for x in tree]))
+    if issubclass(kind, dict):
+        return (kind, tuple([(k, _structure(v, leaves)) for k, v in tree.items()]))
     leaves.append(tree)
     return LEAF
 
@@ -33,26 +33,33 @@ def unflatten(structure: Any, leaves) -> Any:
 
 
 def _built(structure: Any, leaves: Iterator) -> Any:
-    if structure == LEAF:
+    if structure is LEAF:
         return next(leaves)
     kind, parts = structure
+    if kind is tuple or kind is list:
+        return kind([_built(part, leaves) for part in parts])
     if issubclass(kind, dict):
-        made = kind() if kind is not dict else {}
-        made.update((k, _built(part, leaves)) for k, part in parts)
-        return made
-    items = [_built(part, leaves) for part in parts]
-    return kind(*items) if hasattr(kind, "_fields") else kind(items)
+        items = [(k, _built(part, leaves)) for k, part in parts]
+        return dict(items) if kind is dict else _filled(kind(), items)
+    return kind(*[_built(part, leaves) for part in parts])
+
+
+def _filled(made, items: list):
+    made.update(items)
+    return made
 
 
 def tensors_of(tree: Any) -> list[Tensor]:
     """Return the tensors in nested containers."""
+    if isinstance(tree, Tensor):
+        return [tree]
     return [x for x in flatten(tree)[0] if isinstance(x, Tensor)]
 
 
 def broadcast_prefix(prefix: Any, tree: Any) -> list | None:
     """Return a leaf of ``prefix`` per leaf of ``tree``; None if it is no prefix of it."""
     if not isinstance(prefix, tuple | list | dict):
-        return [prefix] * len(flatten(tree)[0])
+        return [prefix] if isinstance(tree, Tensor) else [prefix] * len(flatten(tree)[0])
     if type(prefix) is not type(tree) or len(prefix) != len(tree):
         return None
     if isinstance(prefix, dict):

@@ -10,7 +10,7 @@ from facade.binding import public
 from facade.dtypes import SCALAR_NAMES, bool_, int64
 from facade.errors import broadcast_shapes, wrap_dim
 from facade.functions.fitting import fitting
-from facade.functions.indexing import check_range, true_places, when_known
+from facade.functions.indexing import check_range, check_within, exactly_at_hand, true_places
 from facade.functions.views import select as _select
 from facade.tensor import Tensor
 
@@ -216,11 +216,11 @@ def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     shape = broadcast_shapes(mask._aval.shape, input._aval.shape)
     copies = math.prod(shape) // max(mask.numel(), 1)
 
-    def check(values: np.ndarray) -> None:
-        if int(values.sum()) * copies > source.numel():
-            raise RuntimeError("Number of elements of source < number of ones in mask")
-
-    when_known(mask, check)
+    known = exactly_at_hand(mask)
+    count = mask.sum() if known is None else Tensor._from_array(np.asarray(known.sum()))
+    check_within(count, 0, source.numel() // max(copies, 1), lambda _, value: RuntimeError(
+        "Number of elements of source < number of ones in mask"
+    ))  # fmt: skip
     return aten.masked_scatter(input, mask, source)
 
 

@@ -124,8 +124,8 @@ def _plain(item):
             if item.ndim == 0 and not item.dtype.is_floating_point:
                 return int(item)
             raise IndexError("tensors used as indices must be long, int, byte or bool tensors")
-        integral = item.dtype not in (bool_, uint8)
-        return int(item.item()) if item.ndim == 0 and integral else item
+        a_number = item.ndim == 0 and item.dtype not in (bool_, uint8)
+        return int(item.item()) if a_number and not _is_placeholder(item) else item
     if isinstance(item, np.bool_):
         return bool(item)
     if hasattr(item, "__index__") and not isinstance(item, np.ndarray):
@@ -138,6 +138,12 @@ def _plain(item):
         "only integers, slices (`:`), ellipsis (`...`), None and long or byte Variables are valid "
         f"indices (got {type(item).__name__})"
     )
+
+
+def _is_placeholder(index: Tensor) -> bool:
+    """Return whether a function is being traced and the tensor has no value in it."""
+    tape = index._cell.storage.tape
+    return (tape is not None and tape.pure) or isinstance(index._cell.storage.array, Tracer)
 
 
 def _array(data) -> Tensor:
@@ -311,13 +317,9 @@ def check_within(values: Tensor, least: int, greatest: int, error, ignored: int 
     if bounds is not None and least <= bounds[0] and bounds[1] <= greatest:
         return
 
-    def check(found: np.ndarray) -> None:
-        if found[0] >= 0:
-            raise error(*found.tolist())
-
     exact = exactly_at_hand(values)
     if exact is None:
-        later(aten.first_outside(values, least, greatest, ignored)._cell, check)
+        later(aten.first_outside(values, least, greatest, ignored)._cell, error)
         return
     flat = exact.reshape(-1)
     wrong = ~((flat >= least) & (flat <= greatest)) & (flat != ignored)
@@ -338,17 +340,6 @@ def exactly_at_hand(tensor: Tensor) -> np.ndarray | None:
     step = stored.itemsize
     flat = np.ascontiguousarray(stored).reshape(-1)[offset:]
     return as_strided(flat, shape, [s * step for s in strides], writeable=False)
-
-
-def when_known(tensor: Tensor, check) -> None:
-    """Call ``check`` with a tensor's values: now if they are at hand, else at the next read."""
-    values = exactly_at_hand(tensor)
-    if values is not None:
-        check(values)
-    elif type(tensor._cell) is Storage:
-        later(tensor._cell, check)
-    else:
-        later(aten.clone(tensor)._cell, check)
 
 
 # ---- write ----

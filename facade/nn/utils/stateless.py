@@ -1,7 +1,5 @@
 """Call a module with other parameters and buffers than its own."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Any
 
 from facade.nn.module import Module
@@ -29,24 +27,42 @@ def functional_call(
         ValueError: tied names are given different tensors.
     """
     args = () if args is None else args if isinstance(args, tuple) else (args,)
+    places = _places(module)
     given = parameters_and_buffers
     if tie_weights:
-        given = _with_tied(module, given)
-    with _replaced(module, given, strict):
+        given = _with_tied(places, given)
+    if strict:
+        _check_names(module, set(places), given)
+    new = [(*places[name], t) for name, t in given.items() if name in places]
+    before = [(table, key, table[key]) for table, key, _ in new]
+    try:
+        _put(new)
         return module(*args, **kwargs or {})
+    finally:
+        _put(before)
 
 
-def _all_tensors(module: Module) -> dict[str, Tensor]:
-    return {
-        **dict(module.named_parameters(remove_duplicate=False)),
-        **dict(module.named_buffers(remove_duplicate=False)),
-    }
+def _places(module: Module) -> dict[str, tuple[dict, str]]:
+    """Return where each parameter and buffer is: name -> table of its module, key."""
+    found = {}
+    for path, owner in module.named_modules(remove_duplicate=False):
+        prefix = f"{path}." if path else ""
+        for table in (owner._parameters, owner._buffers):
+            found.update((prefix + k, (table, k)) for k, t in table.items() if t is not None)
+    return found
 
 
-def _with_tied(module: Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
+def _put(tensors: list[tuple]) -> None:
+    for table, key, t in tensors:
+        table[key] = t
+
+
+def _with_tied(places: dict, given: dict[str, Tensor]) -> dict[str, Tensor]:
     groups: dict[int, list[str]] = {}
-    for name, t in _all_tensors(module).items():
-        groups.setdefault(id(t), []).append(name)
+    for name, (table, key) in places.items():
+        groups.setdefault(id(table[key]), []).append(name)
+    if len(groups) == len(places):
+        return given
     found = dict(given)
     for names in groups.values():
         named = [name for name in names if name in given]
@@ -59,24 +75,6 @@ def _with_tied(module: Module, given: dict[str, Tensor]) -> dict[str, Tensor]:
             )
         found.update(dict.fromkeys(names, given[named[0]]))
     return found
-
-
-@contextlib.contextmanager
-def _replaced(module: Module, given: dict[str, Tensor], strict: bool) -> Iterator[None]:
-    """Let the module have other tensors for a while."""
-    known = _all_tensors(module)
-    if strict:
-        _check_names(module, set(known), given)
-    places = [_place(module, name) for name in given if name in known]
-    before = [table[name] for table, name in places]
-    new = [t for name, t in given.items() if name in known]
-    try:
-        for (table, name), t in zip(places, new, strict=True):
-            table[name] = t
-        yield
-    finally:
-        for (table, name), t in zip(places, before, strict=True):
-            table[name] = t
 
 
 def _check_names(module: Module, known: set[str], given: dict) -> None:
@@ -92,9 +90,3 @@ def _check_names(module: Module, known: set[str], given: dict) -> None:
                 module._get_name(), "\n\t".join(errors)
             )
         )
-
-
-def _place(module: Module, name: str) -> tuple[dict, str]:
-    path, _, last = name.rpartition(".")
-    owner = module.get_submodule(path)
-    return (owner._parameters if last in owner._parameters else owner._buffers), last
