@@ -213,7 +213,7 @@ def _view_results(entry: Entry, operands: tuple, tape: Tape, first: int, node):
 def refresh(t) -> None:
     """Derive a view anew, value and history, after its storage was written."""
     view = t._cell
-    if view.base is None or (t._node is None and view.base._node is None):
+    if view.base is None or view.base._node is None:
         return  # only the value is stale, and `locate` sees to that
     was, state.grad = state.grad, True
     try:

@@ -63,14 +63,15 @@ class View:
 
     Attributes:
         chain: ``(entry, numbers, result number)`` per view op, from the storage outwards.
-        base: The tensor that owns the storage and whose history the view continues; None for a
-            detached view.
+        base: The tensor that owns the storage and whose history the view continues; None if the
+            view was made under ``no_grad``, of a tensor with history.
+        detached: Whether it has a base only to continue the history of writes through itself.
         seen: The storage's version when the view's value was last derived.
     """
 
     __slots__ = (
-        "__weakref__", "array", "aval", "base", "cached_ref", "cached_tape", "chain", "device",
-        "seen", "storage",
+        "__weakref__", "array", "aval", "base", "cached_ref", "cached_tape", "chain",
+        "detached", "device", "seen", "storage",
     )  # fmt: skip
     tape = None
 
@@ -80,6 +81,7 @@ class View:
         self.device = storage.device
         self.chain = chain
         self.base = base
+        self.detached = False
         self.seen = storage.version
         self.array = None
         self.cached_tape: Tape | None = None

@@ -1,6 +1,7 @@
 """Tensor: a handle on a storage, with its autograd state. The operations are bound elsewhere."""
 
 import copy
+import re
 import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -88,7 +89,8 @@ class Tensor(TensorBase):
 
     @property
     def _base(self) -> "Tensor | None":
-        return self._cell.base if type(self._cell) is View else None
+        cell = self._cell
+        return cell.base if type(cell) is View and not cell.detached else None
 
     def _is_view(self) -> bool:
         return self._base is not None
@@ -304,8 +306,9 @@ class Tensor(TensorBase):
         """Return an alias outside the graph: same storage, no gradient."""
         cell = self._cell
         if type(cell) is View:
-            cell = View(cell.aval, cell.storage, cell.chain, None)
-            cell.seen = -1
+            base = wrap(cell.storage, cell.storage.aval)
+            cell = View(cell.aval, cell.storage, cell.chain, base)
+            cell.seen, cell.detached = -1, True
         return wrap(cell, self._aval)
 
     def detach_(self) -> "Tensor":
@@ -316,7 +319,7 @@ class Tensor(TensorBase):
                 "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set "
                 "as True, gradients are views of DDP buckets, and hence detach_() cannot be called "
                 "on these gradients. To fix this error, please refer to the Optimizer.zero_grad() "
-                "function in torch/optim/optimizer.py as a solution."
+                "function in torch/optim/optimizer.py as the solution."
             )
         self._node = None
         self._retains_grad = False
@@ -331,6 +334,11 @@ class Tensor(TensorBase):
     def data(self, value: "Tensor") -> None:
         if not isinstance(value, Tensor):
             raise TypeError(f"Variable data has to be a tensor, but got {type(value).__name__}")
+        if self.requires_grad and not (value.is_floating_point() or value.is_complex()):
+            raise RuntimeError(
+                "data set to a tensor that requires gradients must be floating point or complex "
+                "dtype"
+            )
         self._cell = value.detach()._cell
         self._aval = value._aval
 
@@ -403,6 +411,7 @@ class Tensor(TensorBase):
             self._node = None
 
     def _check_writable(self, value: "Tensor", expanded: bool = False) -> None:
+        self.check_history(value)
         if value.shape != self.shape:
             raise RuntimeError(
                 f"output with shape {list(self.shape)} doesn't match the broadcast shape "
@@ -419,7 +428,6 @@ class Tensor(TensorBase):
                 "a single memory location. Please clone() the tensor before performing the "
                 "operation."
             )
-        self.check_history()
         tape: Any = state.tape
         if type(tape) is not Tape:  # a function being traced keeps account of what it writes
             tape.will_write(self)
@@ -428,24 +436,54 @@ class Tensor(TensorBase):
         known = self._aval
         return any(s == 0 and n > 1 for s, n in zip(known.strides, known.shape, strict=True))
 
-    def check_history(self) -> None:
-        """Check that autograd allows a write.
+    def check_history(self, value: "Tensor | None" = None) -> None:
+        """Check that autograd allows a write of ``value``.
 
         Raises:
-            RuntimeError: this is a leaf that requires grad, or a view of one.
+            RuntimeError: this is a leaf that requires grad, a view of one, or a view through which
+                the write's gradient could not be told.
         """
         if not state.grad:
             return
-        if type(self._node) is AccumulateGrad:
-            raise RuntimeError(
-                "a leaf Variable that requires grad is being used in an in-place operation."
+        cell, what = self._cell, "a leaf Variable"
+        at_leaf = type(self._node) is AccumulateGrad
+        if type(cell) is View:
+            ends = self._node, cell.base is not None and cell.base._node
+            self._check_kind_of_view(cell, any((*ends, value is not None and value._node)))
+            what = "a view of a leaf Variable"
+            at_leaf = at_leaf or type(ends[1]) is AccumulateGrad
+        if at_leaf:
+            raise RuntimeError(f"{what} that requires grad is being used in an in-place operation.")
+
+    def _check_kind_of_view(self, view: View, tracked: bool) -> None:
+        """Refuse a write through one of several views, or one made under no_grad.
+
+        Args:
+            tracked: Whether the write has a gradient.
+        """
+        several = any(len(entry.outputs) > 1 for entry, _, _ in view.chain)
+        hidden = view.base is None  # made under no_grad, of a tensor with history
+        if not hidden and not (several and tracked):
+            return
+        name = "A view was created in no_grad mode"
+        mode = " with grad mode enabled"
+        if self.grad_fn is not None:
+            kind = re.sub(r"Backward\d*$", "", self.grad_fn.name())
+            name, mode = f"Output {self._number} of {kind} is a view", ""
+        if several and not hidden:
+            rest = (
+                "This view is the output of a function that returns multiple views. Such functions "
+                "do not allow the output views to be modified inplace. You should replace the "
+                "inplace operation by an out-of-place one."
             )
-        base = self._base
-        if base is not None and type(base._node) is AccumulateGrad:
-            raise RuntimeError(
-                "a view of a leaf Variable that requires grad is being used in an in-place "
-                "operation."
+        else:
+            rest = (
+                "Given that this use case is ambiguous and error-prone, it is forbidden. You can "
+                "clarify your code by moving both the view and the inplace either both inside the "
+                "no_grad block (if you don't want the inplace to be tracked) or both outside (if "
+                "you want the inplace to be tracked)."
             )
+        raise RuntimeError(f"{name} and is being modified inplace{mode}. {rest}")
 
     # ---- values ---------------------------------------------------------------------------
 
@@ -453,6 +491,9 @@ class Tensor(TensorBase):
         """Return the value as an array (numpy or jax), computing it now."""
         if self._cell.device is META:
             raise NotImplementedError("Cannot copy out of meta tensor; no data!")
+        tape: Any = state.tape
+        if type(tape) is not Tape:  # a function being traced may depend on the value
+            tape.will_read(self)
         settle(self._cell)
         return self._cell.array
 
