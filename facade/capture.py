@@ -1,223 +1,384 @@
 """facade.jit: capture a function or a whole training step; afterwards its Python is skipped."""
 
+import contextlib
 import functools
+import gc
 import itertools
+import warnings
 from collections.abc import Callable
+from operator import is_
+from sys import getrefcount
 from typing import Any
 
-import numpy as np
-
 from facade.autograd.grad_mode import no_grad
+from facade.casts import settings as casts
+from facade.dtypes import get_default_dtype
 from facade.func.run import device_of, refill
-from facade.func.trace import Input, Trace, Traced
+from facade.func.trace import Traced
 from facade.func.trees import flatten, tensors_of, unflatten
-from facade.nn.module import Module
-from facade.optim.optimizer import Optimizer
+from facade.graph import AccumulateGrad
+from facade.ops.conv_algorithms import is_tf32_allowed
+from facade.ops.linalg import get_float32_matmul_precision
+from facade.optim.update import TransformOptimizer, _count_step
 from facade.program import flush
-from facade.storage import Storage
-from facade.tape import state
+from facade.random import default_generator
+from facade.recording import wrap
+from facade.step_trace import StepTrace, patch, restore_grads, restore_storages, unpatch
+from facade.storage import View
+from facade.tape import LEAF, state
 from facade.tensor import Tensor
+from facade.watching import ABSENT, Seen, Survey, same
 
-MAX_CAPTURES = 64  # per function; the oldest is forgotten
-_SIMPLE = (int, float, complex, bool, str, bytes, type(None), Tensor)
-_FIRST_STEP, _STEPS_APART = 5_000_011, 4096  # counts that optimizers find while being captured
+MAX_KEYS = 64  # kinds of arguments per function; the oldest is forgotten
+MAX_CAPTURES = 8  # per kind of arguments; the oldest is forgotten
+MANY = 16  # captures after which a warning says what keeps changing
 
 
 def jit(function: Callable) -> Callable:
     """Return ``function`` compiled as a whole: a training step, or any function of tensors.
 
-    The first call with arguments of a new shape runs as usual, the second is captured. What the
-    function reads and writes - parameters, buffers, gradients, optimizer state, random numbers -
-    is read and written by every call. Numbers among the arguments, in closures, globals, modules
-    and optimizers are watched: where one has changed, the function is captured again, which runs
-    its Python once more and compiles nothing. Other effects (``print``, appending to a list) happen
-    while the function is captured, and no more.
+    The first call with arguments of a new shape runs as usual, the second is captured; later ones
+    skip its Python. A call reads and writes what the function does: parameters, buffers, gradients,
+    optimizer state and options, random numbers, arguments, tensors in variables and attributes.
+
+    Every other value that the function finds in its arguments, closures, globals and objects is
+    compared at each call. If one has changed, the Python runs again (and compiles nothing): pass
+    numbers that change as tensors. A function that changes Python values itself, or asks a clock,
+    an iterator or Python's random numbers, runs its Python at every call, and a warning says so.
+    Printing happens when it is captured, and no more.
+
+    Raises:
+        RuntimeError: (when called) the function reads the value of a tensor that it computes.
     """
-    captures: dict[tuple, list] = {}
+    known: dict[tuple, _Captures] = {}
 
     @functools.wraps(function)
     def called(*args, **kwargs):
         leaves, structure = flatten((args, kwargs))
-        key = (structure, state.grad, tuple(map(_kind, leaves)))
-        known = captures.get(key)
-        if known is None:
-            captures[key] = []
-            if len(captures) > MAX_CAPTURES:
-                del captures[next(iter(captures))]
-            return function(*args, **kwargs)
-        for capture in known:
-            if capture.holds():
-                return capture.run(leaves)
-        capture = Capture(function, leaves, structure)
-        known[:] = [capture, *known[: MAX_CAPTURES - 1]]
-        return capture.run(leaves)
+        key = (structure, *_modes(), *map(_kind, leaves))
+        captures = known.get(key)
+        if captures is None:
+            captures = known[key] = _Captures(function)
+            if len(known) > MAX_KEYS:
+                del known[next(iter(known))]
+        return captures.call(args, kwargs, leaves, structure)
 
     return called
 
 
 def _kind(x: Any):
     if isinstance(x, Tensor):
-        return x._aval, x.device, x.requires_grad
-    return type(x), x
+        node = x._fresh_node()
+        return x._aval, x.device, node is None or type(node), x._grad is None
+    return type(x)
 
 
-class StepTrace(Trace):
-    """The tape of a function that may write what is outside.
+def _modes() -> tuple:
+    """Return what decides how ops are recorded, besides their arguments."""
+    narrow = tuple(casts.dtypes.items()) if state.autocast else ()
+    precision = get_float32_matmul_precision(), is_tf32_allowed()
+    return state.grad, state.inference, state.autocast, narrow, get_default_dtype(), *precision
+
+
+class _Captures:
+    """The captures of a function for one kind of arguments.
 
     Attributes:
-        touched: Storages from outside -> what they were.
-        draws: Leaf -> how its random numbers are drawn.
-        grads: Leaves of the graph that were read -> the gradient they had.
+        seen: The code that it ran, None before the first call.
+        reason: Why its Python must run at every call, None if it need not.
     """
 
-    __slots__ = ("draws", "grads", "touched")
+    def __init__(self, function: Callable) -> None:
+        self.function = function
+        self.seen: Seen | None = None
+        self.reason: str | None = None
+        self.captures: list[Capture] = []
+        self.changed: list[str] = []
 
-    def __init__(self, device) -> None:
-        super().__init__(device, "jit")
-        self.touched: dict = {}
-        self.draws: dict[int, tuple] = {}
-        self.grads: dict = {}
+    def call(self, args: tuple, kwargs: dict, leaves: list, structure) -> Any:
+        if self.seen is None:
+            self.seen = Seen()
+            with self.seen.watching():
+                return self.function(*args, **kwargs)
+        if self.reason is not None:
+            return self.function(*args, **kwargs)
+        changed = ""
+        for capture in self.captures:
+            changed = capture.changed(leaves)
+            if not changed:
+                return capture.run(leaves)
+        self._note(changed)
+        capture = Capture(self.function, leaves, structure, self.seen)
+        result = capture.run(leaves)
+        self.reason = capture.reason
+        if self.reason is None:
+            self.captures[:] = [capture, *self.captures[: MAX_CAPTURES - 1]]
+        else:
+            self._warn(f"{self.reason}, so its Python runs at every call")
+        return result
 
-    def reach(self, x) -> int:
-        self._touch(x._cell.storage)
-        self.grads.setdefault(x, x._grad)
-        return super().reach(x)
+    def _note(self, changed: str) -> None:
+        self.changed += [changed] * bool(changed)
+        if len(self.changed) == MANY:
+            names = ", ".join(dict.fromkeys(self.changed))
+            self._warn(
+                f"its Python ran {MANY} times again because these have changed: {names}. Make them "
+                "tensors (arguments, buffers) to skip it"
+            )
 
-    def will_write(self, t) -> None:
-        self._touch(t._cell.storage)
-
-    def _touch(self, storage) -> None:
-        if storage.tape is not self and storage not in self.touched:
-            self.touched[storage] = storage.array, storage.tape, storage.ref, storage.version
-
-    def draw(self, draw: Callable, *arguments) -> Tensor:
-        """Stand for random numbers that each call draws anew."""
-        self.draws[len(self.operands)] = (draw, *arguments)
-        return self.placeholder(arguments[2])
+    def _warn(self, text: str) -> None:
+        name = getattr(self.function, "__qualname__", repr(self.function))
+        warnings.warn(f"facade.jit: {name}: {text}", stacklevel=4)
 
 
 class Capture:
-    """A function as it was recorded once, with the places of what it reads and writes."""
+    """A function as it was recorded once, with the places of what it reads and writes.
 
-    def __init__(self, function: Callable, leaves: list, structure) -> None:
-        found = _reachable(function)
-        optimizers = [o for o in found if isinstance(o, Optimizer)]
-        self.counts = [c for o in optimizers for c in _counts(o)]
-        self.fresh = any(getattr(o, "counts", False) and not o.state for o in optimizers)
+    Attributes:
+        tape: What it was recorded on.
+        survey: What it can read of Python, and had there.
+        traced: The function: of its arguments, then of everything else that it reads.
+        sources: Where each tensor that the caller gets comes from, see :meth:`_source`.
+        effects: What becomes of the other results: ``(arguments, tensor)``.
+        reason: Why it can't be run without its Python, None if it can.
+    """
+
+    def __init__(self, function: Callable, leaves: list, structure, seen: Seen) -> None:
+        roots = {getattr(function, "__name__", "self"): function}
+        roots |= {f"argument {i}": x for i, x in enumerate(leaves) if not isinstance(x, Tensor)}
+        self.statics = [None if isinstance(x, Tensor) else x for x in leaves]
         tensors = [x for x in leaves if isinstance(x, Tensor)]
-        tape = self.tape = StepTrace(device_of(tensors))
-        watched = [x for x in _tensors_in(found) if x.requires_grad and x.is_leaf]
-        tape.grads.update((x, x._grad) for x in watched)
-        inputs = [
-            tape.placeholder(x._aval, x, Input(x._aval) if x.requires_grad else None)
-            for x in tensors
-        ]
+        before = Survey(roots, seen)
+        tape = self.tape = StepTrace(device_of(tensors), tensors)
+        tape.grads.update((x, x._grad) for x in before.tensors if x.requires_grad and x.is_leaf)
+        inputs = [tape.arguments[x] for x in tensors]
         args, kwargs = unflatten(structure, _merged(leaves, inputs))
-        was = [step.item() for step in self.counts]
-        sentinels = {c: _FIRST_STEP + i * _STEPS_APART for i, c in enumerate(sorted(set(was)))}
-        for step, c in zip(self.counts, was, strict=True):
-            _set(step, sentinels[c])
+        settings = _settings(before)
+        patch(before.optimizers, tape)
         try:
-            with tape.recording():
+            with tape.recording(), seen.watching():
                 self.result = function(*args, **kwargs)
+        except BaseException:
+            _take_back(before, tape)
+            raise
         finally:
-            counted = [step.item() for step in self.counts]
-            for step, c in zip(self.counts, was, strict=True):
-                _set(step, c)
-            grads = self._new_grads()
-            written = self._written()
-        self.steps = [int(now - sentinels[c]) for now, c in zip(counted, was, strict=True)]
-        self.sentinels = {v: was.index(c) for c, v in sentinels.items()}
-        self.storages = [storage for storage, _ in written]
-        self.grads = [(x, g is not None) for x, g in grads]
-        outputs = [
-            *tensors_of(self.result),
-            *[t for _, t in written],
-            *[g for _, g in grads if g is not None],
-        ]
-        self.traced = Traced(tape, outputs, len(inputs))
+            args = kwargs = None  # what they hold now is looked for below
+            unpatch(before.optimizers)
+            grads, written = restore_grads(tape), restore_storages(tape)
+        if _settings(before) != settings:
+            tape.reason = "it seeds a generator or changes what requires grad"
         self.trains = tape.backward_pending
-        originals = {id(g): x for x, g in tape.grads.items() if g is not None}
-        # an operand is a tensor, or a leaf of the graph whose gradient it is
-        self.operands = [(originals.get(id(x)), x) for x in tape.operands]
-        self.had = [(x, g is None) for x, g in tape.grads.items()]
-        self.watched = _watched(_reachable(function))
+        self.survey = Survey(roots, seen)
+        first = {x: at for at, x in reversed(list(enumerate(tensors)))}
+        self.places = {id(t): first[x] for x, t in tape.arguments.items()}
+        self.sources = [self._source(x) for x in tensors_of(self.result)]
+        slots = self._slots(before)
+        outputs = [x for x in tensors_of(self.result) if self._source(x) is None]
+        outputs += self._effects(grads, written, slots)
+        self.kept = _kept(outputs, tape)
+        self.reason = self._reason(seen)
+        kept = [wrap(cell, cell.aval) for cell in self.kept]
+        self.traced = Traced(tape, [*outputs, *kept], len(tape.arguments))
+        self._note_operands({storage for storage, _, _ in written})
 
-    def _new_grads(self) -> list[tuple]:
-        """Put the gradients back that were there; return the leaves that got another."""
+    # ---- what was found ----
+
+    def _source(self, x: Tensor) -> Any:
+        """Return an argument's place, a tensor from outside, or None for a new tensor."""
+        return self.places.get(id(x), None if _is_on(x, self.tape) else x)
+
+    def _owner(self, x: Tensor) -> Callable:
+        """Return the function that finds a leaf of the graph at each call."""
+        at = self.places.get(id(x))
+        return (lambda xs: x) if at is None else (lambda xs: xs[at])
+
+    def _slots(self, before: Survey) -> list[tuple]:
+        """Return the places that got a tensor: ``(place, key, tensor)``."""
         found = []
-        for x, before in self.tape.grads.items():
-            if x._grad is not before:
-                found.append((x, x._grad))
-                x._grad = before
+        after = {place.of: place for place in self.survey.places}
+        for place, key in before.changes():
+            value, was = place.read().get(key, ABSENT), place.held.get(key, ABSENT)
+            written = isinstance(was, Tensor | None) and type(value) is Tensor
+            if written and place.write and self._source(value) is None:
+                found.append((place, key, value))
+                if place.of in after:  # what is there at the next call stands for what was there
+                    after[place.of].held[key] = was
+            else:
+                self.tape.reason = f"it changes {place.called(key)}"
         return found
 
-    def _written(self) -> list[tuple]:
-        """Put back what was written; return the storages and what was to be there."""
-        found = []
-        for storage, kept in self.tape.touched.items():
-            if storage.tape is self.tape:
-                new = Storage(storage.aval, storage.device, None, self.tape, storage.ref)
-                t = Tensor._from_array(np.zeros(()))
-                t._cell, t._aval = new, storage.aval
-                found.append((storage, t))
-                storage.array, storage.tape, storage.ref, storage.version = kept
-        return found
+    def _effects(self, grads: list, written: list, slots: list) -> list[Tensor]:
+        """Note what becomes of the results that the caller does not get; return them."""
+        found: list[tuple[Tensor, Any, Callable]] = []  # with what it is the new value of
+        self.cleared = [self._owner(x) for x, g in grads if g is None]
+        for storage, sharers, t in written:
+            found.append((t, storage, functools.partial(_rebind, storage, sharers)))
+        for place, key, t in slots:
+            found.append((t, place.held.get(key), functools.partial(_put, place, key)))
+        for leaf, (x, t) in enumerate(self.tape.arguments.items()):
+            owner = self._owner(t)
+            if type(t._node) is AccumulateGrad and x._node is None:
+                found.append((t, None, functools.partial(_require_grad, owner)))
+            if t._cell.storage.ref != leaf << 2 | LEAF:
+                found.append((t, None, functools.partial(_overwrite, owner)))
+            if t._aval is not x._aval or type(t._cell) is View:
+                self.tape.reason = "it gives an argument another shape"
+        for x, g in grads:
+            if g is not None:
+                found.append((g, ("grad", x), functools.partial(_set_grad, self._owner(x))))
+        self.effects = [effect for _, _, effect in found]
+        self.targets = [target for _, target, _ in found]
+        return [t for t, _, _ in found]
 
-    def holds(self) -> bool:
-        """Return whether nothing that was watched has changed."""
-        return all(_same(x.get(k, x), v) for x, k, v in self.watched) and all(
-            (x._grad is None) == none for x, none in self.had
-        )
+    def _reason(self, seen: Seen) -> str | None:
+        """Return why the function can't be run without its Python."""
+        if seen.clock is not None:
+            return f"it asks {seen.clock}"
+        if self.survey.opaque:
+            return f"it reads {self.survey.opaque[0]}, an iterator"
+        if self.kept and self.tape.reason is None:
+            return "it keeps tensors in Python objects"
+        return self.tape.reason
+
+    def _note_operands(self, written: set) -> None:
+        """Note how each operand besides the arguments is found, and what is true of it."""
+        tape = self.tape
+        gradients = {id(g): x for x, g in tape.grads.items() if g is not None}
+        self.fetches = dict(tape.fetches)
+        self.fixed: dict[int, Tensor] = {}
+        self.origins: dict[int, Any] = {}
+        for i, x in enumerate(tape.operands):
+            if id(x) in gradients:
+                self.fetches[i] = functools.partial(_gradient, self._owner(gradients[id(x)]))
+                self.origins[i] = "grad", gradients[id(x)]
+            elif i >= len(tape.arguments) and i not in self.fetches:
+                self.fixed[i] = x
+        self.facts = {id(x): (x, _facts(x)) for x in self.fixed.values()}
+        self.instead: dict[int, Tensor] = {}
+        self.had = [(self._owner(x), g is None) for x, g in tape.grads.items()]
+        self.recipes = [(*key, *known[1:]) for key, known in tape.recipes.items()]
+        self.counts = list({id(count): count for count in tape.counts.values()}.values())
+        holders: dict = {}
+        for x in {id(x): x for x in self.survey.tensors}.values():
+            holders.setdefault(x._cell.storage, []).append(x)
+        self.replaceable = {
+            id(x)
+            for x in self.fixed.values()
+            if all(t is x for t in holders.get(x._cell.storage, ()))
+            and x._cell.storage not in written
+            and (x._node is None or not (x.is_leaf or self.trains))
+        }
+
+    # ---- later calls ----
+
+    def changed(self, leaves: list) -> str:
+        """Return what makes this capture not apply any more, "" if it does."""
+        self.instead.clear()
+        for i, (now, before) in enumerate(zip(leaves, self.statics, strict=True)):
+            if not (now is before or isinstance(now, Tensor) or same(now, before)):
+                return f"argument {i}"
+        for place, key in self.survey.changes():
+            now, was = place.read().get(key, ABSENT), place.held.get(key, ABSENT)
+            if not (isinstance(now, Tensor) and isinstance(was, Tensor) and self._swap(was, now)):
+                return place.called(key)
+        for at, (x, facts) in self.facts.items():
+            if _facts(x) != facts and at not in self.instead:
+                return "the dtype, shape or requires_grad of a tensor"
+        tensors = [x for x in leaves if isinstance(x, Tensor)]
+        if any((owner(tensors)._grad is None) != none for owner, none in self.had):
+            return "which tensors have a gradient"
+        if any(storage.version != version for storage, version in self.tape.read.items()):
+            return "a tensor whose value Python reads"
+        return "" if all(itertools.starmap(_does, self.recipes)) else "an optimizer's options"
+
+    def _swap(self, was: Tensor, now: Tensor) -> bool:
+        """Let a tensor in a variable take the place of another one; return whether it can."""
+        if type(now) is not type(was):
+            return False
+        if id(was) not in self.facts:  # only its shape can have been read
+            return not was.requires_grad and _facts(now) == _facts(was)
+        if id(was) not in self.replaceable:
+            return False
+        taken = {x._cell.storage for x, _ in self.facts.values()}
+        self.instead[id(was)] = now
+        return _facts(now) == self.facts[id(was)][1] and now._cell.storage not in taken
 
     def run(self, leaves: list) -> Any:
         """Do what the function does, without its Python."""
+        tape, traced = self.tape, self.traced
         tensors = [x for x in leaves if isinstance(x, Tensor)]
-        was = [int(step.item()) for step in self.counts]
-        tape = self.tape
-        operands: list = list(tensors)
-        for i, (owner, x) in enumerate(self.operands[len(tensors) :], len(tensors)):
-            if i in tape.draws:
-                draw, *arguments = tape.draws[i]
-                x = draw(*arguments)
-            operands.append(x if owner is None else owner._grad)
-        ints = [self.count(n, was) for n in tape.ints]
-        with no_grad() if self.trains else _nothing():
-            results = self.traced.record_with((*operands, *tape.floats, *ints))
-        queue = iter(results)
-        result = refill(self.result, itertools.islice(queue, len(tensors_of(self.result))))
-        for storage in self.storages:
-            storage.rebind(next(queue)._cell)
-        for x, has in self.grads:
-            x._grad = next(queue) if has else None
-        for step, c, more in zip(self.counts, was, self.steps, strict=True):
-            _set(step, c + more)
+        operands: list = [tensors[at] for at in self.places.values()]
+        for i in range(len(operands), len(tape.operands)):
+            fetch = self.fetches.get(i)
+            x = self.fixed[i] if fetch is None else fetch(tensors)
+            operands.append(self.instead.get(id(x), x))
+        taken = [(int(steps[0].item()) + more, steps) for _, more, steps in self.counts]
+        with no_grad() if self.trains else contextlib.nullcontext():
+            made = traced.record_with((*operands, *tape.floats, *tape.ints))
+            for t, tracks in zip(made, traced.tracked, strict=False):
+                if not tracks:
+                    t._node = None
+            results = iter(made)
+            shown = [self._shown(source, tensors, results) for source in self.sources]
+            for effect, t in zip(self.effects, results, strict=False):
+                effect(tensors, t)
+        for owner in self.cleared:
+            owner(tensors)._grad = None
+        for count, steps in taken:
+            _count_step([{"step": step} for step in steps], count)
+        for cell, t in zip(self.kept, results, strict=False):
+            cell.rebind(t._cell)
+        self.kept = []  # they were made by the Python that ran
         if self.trains:
             flush(state.tape)
-        return result
+        return refill(self.result, shown)
+
+    def _shown(self, source: Any, tensors: list, results) -> Any:
+        if source is None:
+            return next(results)
+        return tensors[source] if isinstance(source, int) else self.instead.get(id(source), source)
+
+    def state(self) -> list:
+        """Return the operands besides the arguments, as they are now: tensors and numbers."""
+        first = len(self.tape.arguments)
+        return [
+            self.fixed[i] if i in self.fixed else self.fetches[i]([])
+            for i in range(first, len(self.tape.operands))
+        ]
+
+    def next_state(self) -> list:
+        """Return for each of :meth:`state` the result that takes its place, or what is added."""
+        first, shown = len(self.tape.arguments), sum(source is None for source in self.sources)
+        added = {count._cell.ref >> 2: more for count, more, _ in self.counts}
+        found: list = []
+        for i in range(first, len(self.tape.operands)):
+            x = self.fixed.get(i)
+            origins = [self.origins[i]] if x is None and i in self.origins else []
+            origins += [] if x is None else [x, x._cell.storage]
+            at = [
+                k for k, target in enumerate(self.targets) if any(_is(target, o) for o in origins)
+            ]
+            found.append(("result", shown + at[0]) if at else ("add", added.get(i, 0)))
+        return found
 
     def check_exportable(self) -> None:
         """Check that the function depends on nothing but its state and its arguments.
 
         Raises:
-            RuntimeError: it draws random numbers, or its optimizer has no state yet.
+            RuntimeError: it draws random numbers, or can't be run without its Python.
         """
         if self.tape.draws:
             raise RuntimeError("a function that draws random numbers can't be exported")
-        if self.fresh:
+        if self.tape.fresh:
             raise RuntimeError("run the training step once before it is exported")
-
-    def count(self, n: int, was) -> Any:
-        """Return a whole number of the tape: an optimizer's count of steps is what it is now."""
-        base = _FIRST_STEP + (n - _FIRST_STEP) // _STEPS_APART * _STEPS_APART
-        at = self.sentinels.get(base)
-        return n if at is None else was[at] + n - base
+        if any(x._cell.storage.version for x in self.tape.arguments.values()):
+            raise RuntimeError("a function that writes to its arguments can't be exported")
+        if self.reason is not None:
+            raise RuntimeError(f"the function can't be exported: {self.reason}")
 
 
-def _same(now: Any, before: Any) -> bool:
-    if now is before:
-        return True
-    return type(now) is type(before) and not isinstance(now, Tensor) and now == before
+def _is(a: Any, b: Any) -> bool:
+    return a is b or (type(a) is type(b) is tuple and a[1] is b[1])
 
 
 def _merged(leaves: list, inputs: list) -> list:
@@ -225,130 +386,89 @@ def _merged(leaves: list, inputs: list) -> list:
     return [next(queue) if isinstance(x, Tensor) else x for x in leaves]
 
 
-def _nothing():
-    return no_grad() if not state.grad else _Unchanged()
+def _is_on(x: Any, tape: StepTrace) -> bool:
+    return isinstance(x, Tensor) and x._cell.storage.tape is tape
 
 
-class _Unchanged:
-    def __enter__(self) -> None:
-        """Change no mode."""
-
-    def __exit__(self, *exception: object) -> None:
-        """Change no mode."""
+def _facts(x: Tensor) -> tuple:
+    return x._aval, x._cell.device, x._node is None
 
 
-# ---- optimizers count their steps on the host ----
+def _settings(survey: Survey) -> tuple:
+    """Return what a function may change of facade that no place holds."""
+    seed = default_generator._engine.get_state().tobytes()
+    return seed, [(x, x.requires_grad) for x in survey.tensors]
 
 
-def _counts(optimizer: Optimizer) -> list[Tensor]:
-    steps = [s.get("step") for s in optimizer.state.values()]
-    return [s for s in steps if isinstance(s, Tensor)]
+def _does(optimizer: TransformOptimizer, i: int, traits: tuple, tensors: list) -> bool:
+    """Return whether an optimizer still does what was recorded, with other numbers perhaps."""
+    if len(optimizer.param_groups) <= i:
+        return False
+    now = optimizer._recipe(i, optimizer.param_groups[i])
+    found = [x for x in now.numbers if isinstance(x, Tensor)]
+    return now.traits == traits and len(found) == len(tensors) and all(map(is_, found, tensors))
 
 
-def _set(step: Tensor, count: float) -> None:
-    array = np.array(count, step._aval.dtype.numpy)
-    step._cell.storage.rebind(Storage(step._aval, step.device, array))
+def _kept(known: list[Tensor], tape: StepTrace) -> list:
+    """Return the cells that wait for a result which somebody holds besides those known."""
+    nodes = [(t, t._node) for t in known]
+    for t in known:
+        t._node = None
+    tape.nodes.clear()  # a node of Python's holds tensors
+    ours = {id(t._cell.storage) for t in known} | {id(cell) for cell, _ in tape.checks}
+
+    def found() -> list:
+        # 3: the list of what waits, the name, the call's argument
+        cells = [c for c in tape.pending if c.tape is tape and getrefcount(c) > 3]
+        return [c for c in cells if id(c) not in ours]
+
+    if found():
+        gc.collect()
+    cells = found()
+    for t, node in nodes:
+        t._node = node
+    return cells
 
 
-# ---- what a function can reach ----
+def _take_back(before: Survey, tape: StepTrace) -> None:
+    """Put back the variables that got a tensor without a value."""
+    for place, key in before.changes():
+        if _is_on(place.read().get(key), tape) and key in place.held and place.write:
+            place.write(key, place.held[key])
 
 
-def _reachable(function: Callable) -> list:
-    """Return the objects that a function reaches by closures, globals, attributes, containers."""
-    found: dict[int, Any] = {}
-    stack: list = [function]
-    while stack:
-        x = stack.pop()
-        if isinstance(x, _SIMPLE[:-1]) or id(x) in found:
-            continue
-        found[id(x)] = x
-        stack.extend(_parts(x))
-    return list(found.values())
+# ---- what becomes of results ---------------------------------------------------------------------
 
 
-def _parts(x: Any) -> list:
-    if hasattr(x, "__wrapped__"):
-        return [x.__wrapped__]
-    if hasattr(x, "__func__"):
-        return [x.__func__, x.__self__]
-    if hasattr(x, "__code__"):
-        names = [n for n in x.__code__.co_names if n in x.__globals__]
-        values = [x.__globals__[n] for n in names]
-        own = [v for v in values if not hasattr(v, "__path__") and type(v) is not type(np)]
-        return [c.cell_contents for c in x.__closure__ or ()] + own
-    if isinstance(x, dict):
-        return list(x.values())
-    if isinstance(x, list | tuple):
-        return list(x)
-    is_own = isinstance(x, Module | Optimizer) or not type(x).__module__.startswith("facade")
-    return list(vars(x).values()) if hasattr(x, "__dict__") and is_own else []
+def _rebind(storage, sharers: list[Tensor], arguments: list, t: Tensor) -> None:
+    storage.rebind(t._cell)
+    for x in sharers:
+        x._node, x._number = t._node, t._number
 
 
-def _tensors_in(objects: list) -> list[Tensor]:
-    return [x for x in objects if isinstance(x, Tensor)]
+def _put(place, key: Any, arguments: list, t: Tensor) -> None:
+    place.write(key, t)
 
 
-class _Cells:
-    """The variables of a closure, looked up as in a dict."""
-
-    def __init__(self, function) -> None:
-        self.cells = dict(
-            zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-        )
-
-    def get(self, name: str, default: Any) -> Any:
-        return self.cells[name].cell_contents
-
-    def keys(self):
-        return self.cells.keys()
+def _require_grad(owner: Callable, arguments: list, t: Tensor) -> None:
+    owner(arguments).requires_grad_()
 
 
-class _Items(list):
-    """A list, looked up as a dict."""
-
-    def __init__(self, items: list) -> None:
-        super().__init__(())
-        self.items = items
-
-    def get(self, i: int, default: Any) -> Any:
-        return self.items[i] if i < len(self.items) else default
-
-    def keys(self):
-        return range(len(self.items))
+def _overwrite(owner: Callable, arguments: list, t: Tensor) -> None:
+    x = owner(arguments)
+    if type(x._cell) is not View:
+        _rebind(x._cell, [x] * (t._node is not None), arguments, t)
+        return
+    with no_grad():
+        x.write(t)
 
 
-def _watched(objects: list) -> list[tuple]:
-    """Return ``(container, key, value)`` for what a change of asks for another capture."""
-    found = []
-    for x in objects:
-        for container in _containers(x):
-            for key in list(container.keys()):
-                value = container.get(key, container)
-                if isinstance(value, _SIMPLE):
-                    found.append((container, key, value))
-    return [(c, k, v) for c, k, v in found if not isinstance(v, float) or v == v]
+def _set_grad(owner: Callable, arguments: list, g: Tensor) -> None:
+    owner(arguments)._grad = g
 
 
-def _containers(x: Any) -> list:
-    if hasattr(x, "__code__"):
-        used = {n: None for n in x.__code__.co_names if n in x.__globals__}
-        return [_Cells(x), _Globals(x.__globals__, used)]
-    if isinstance(x, dict):
-        return [x]
-    if isinstance(x, list):
-        return [_Items(x)]
-    return [vars(x)] if hasattr(x, "__dict__") and not isinstance(x, Tensor | type) else []
+def _gradient(owner: Callable, arguments: list) -> Any:
+    return owner(arguments)._grad
 
 
-class _Globals:
-    """The globals that a function uses."""
-
-    def __init__(self, table: dict, names: dict) -> None:
-        self.table, self.names = table, names
-        self.get = table.get
-
-    def keys(self):
-        return self.names.keys()
-
-
-__all__ = ["jit"]
+__all__ = ["Capture", "jit"]

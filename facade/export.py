@@ -10,13 +10,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from facade.capture import Capture
-from facade.func.trees import flatten, unflatten
+from facade.func.run import refill
+from facade.func.trees import flatten
 from facade.interop.pure import to_jax
 from facade.lower import lower
 from facade.nn.module import Module
 from facade.storage import View
 from facade.tape import SLOT
 from facade.tensor import Tensor
+from facade.watching import Seen
 
 
 class Exported:
@@ -78,7 +80,7 @@ def export(
 
 
 def _array(x: Any) -> Any:
-    return x.__jax_array__() if isinstance(x, Tensor) else x
+    return x.__jax_array__() if isinstance(x, Tensor) else np.asarray(x)
 
 
 def _struct(x: Any) -> jax.ShapeDtypeStruct:
@@ -88,34 +90,33 @@ def _struct(x: Any) -> jax.ShapeDtypeStruct:
 def _step(function: Callable, args: Sequence[Any]) -> tuple[Callable, Any]:
     """Return ``(state, *args) -> (result, state)`` and the state of a function."""
     leaves, structure = flatten((tuple(args), {}))
-    capture = Capture(function, leaves, structure)
+    capture = Capture(function, leaves, structure, Seen())
     capture.check_exportable()
-    tape, count = capture.tape, capture.traced.count
-    pure = capture.traced.pure()
-    result_leaves, result_structure = flatten(capture.result)
-    shown = sum(isinstance(x, Tensor) for x in result_leaves)
-    captured = [x if owner is None else owner._grad for owner, x in capture.operands[count:]]
-    written = {id(s): i for i, s in enumerate(capture.storages, shown)}
-    places = [written.get(id(x._cell.storage)) for x in captured]
-    state = {
-        "tensors": [x.__jax_array__() for x in captured],
-        "counts": np.array([int(s.item()) for s in capture.counts], np.int32),
-    }
+    tensors = [at for at, x in enumerate(leaves) if isinstance(x, Tensor)]
+    places = [tensors[at] for at in capture.places.values()]
+    pure, tape, following = capture.traced.pure(), capture.tape, capture.next_state()
+    numbers = [*map(np.float64, tape.floats), *map(np.int64, tape.ints)]
+    held = {id(x): i for i, x in enumerate(capture.state())}
 
     def step(state, *inputs):
-        ints = [capture.count(n, state["counts"]) for n in tape.ints]
-        rest = [*state["tensors"], *map(jnp.float64, tape.floats), *map(jnp.int64, ints)]
-        values = pure(list(inputs), rest)
-        queue = iter(values)
-        found = [next(queue) if isinstance(x, Tensor) else x for x in result_leaves]
-        result = unflatten(result_structure, found)
-        tensors = [
-            x if at is None else values[at] for x, at in zip(state["tensors"], places, strict=True)
+        given, _ = flatten((inputs, {}))
+        values = pure([given[at] for at in places], [*state, *numbers])
+        new = [
+            values[by] if kind == "result" else x + by if by else x
+            for x, (kind, by) in zip(state, following, strict=True)
         ]
-        more = np.array(capture.steps, np.int32)
-        return result, {"tensors": tensors, "counts": state["counts"] + more}
+        computed = iter(values)
 
-    return step, state
+        def shown(source: Any) -> Any:
+            if source is None:
+                return next(computed)
+            if isinstance(source, int):
+                return given[tensors[source]]
+            return new[held[id(source)]] if id(source) in held else _array(source)
+
+        return refill(capture.result, map(shown, capture.sources)), new
+
+    return step, [_array(x) for x in capture.state()]
 
 
 # ---- what is recorded ----

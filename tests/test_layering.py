@@ -29,13 +29,13 @@ LEVELS = [
     ],
     ["graph", "storage", "explanation"],
     ["recording", "views", "torch_function", "tensor", "overlap", "_C", "overrides"],
-    ["casts", "aten", "underived", "binding", "random", "autograd", "functions"],
+    ["casts", "aten", "underived", "outs", "binding", "random", "autograd", "functions"],
     [
-        *("linalg", "fft", "signal", "special", "nn", "serialization", "hub", "optim", "utils", "func"),
+        *("linalg", "masked", "fft", "signal", "special", "nn", "serialization", "hub", "optim", "utils", "func"),
         "_higher_order_ops",
         *("amp", "cpu", "cuda", "backends", "profiler"),
     ],
-    ["vision", "interop", "capture", "compiler", "export"],
+    ["vision", "interop", "watching", "step_trace", "capture", "compiler", "export"],
     ["__init__", "__main__"],
 ]
 RANK = {name: (level, i) for level, names in enumerate(LEVELS) for i, name in enumerate(names)}

@@ -108,8 +108,8 @@ def draw(law: Law, parameters: tuple, a: Aval, where: device, generator=None) ->
     """
     if where is META:
         return record_on(where, OPS["zeros"], (), (a.shape, a.dtype))
-    tape: Any = state.tapes.get(where)
-    if type(tape) not in (Tape, NoneType):  # a function being traced says which numbers it gets
+    if is_traced(where):  # the function says which numbers it gets
+        tape: Any = state.tapes[where]
         return tape.draw(draw, law, parameters, a, where, generator)
     engine = engine_for(where, generator)
     if where is CPU:
@@ -118,6 +118,11 @@ def draw(law: Law, parameters: tuple, a: Aval, where: device, generator=None) ->
     operands = (*engine.advance(), *law.operands(a.dtype.numpy, *parameters))
     static = (law.device, a.shape, None if a.contiguous else a.strides, a.dtype)
     return record_on(where, OPS["draw"], operands, static)
+
+
+def is_traced(where: device) -> bool:
+    """Return whether a function is being traced, so that there are no values on ``where``."""
+    return type(state.tapes.get(where)) not in (Tape, NoneType)
 
 
 _UNUSED = mersenne.MersenneTwister()
@@ -154,13 +159,20 @@ def draw_with(
         sources: Tensors that the numbers depend on.
     """
     if where is META:
-        operands = (0, 0, *sources)
-    else:
-        engine = engine_for(where, generator)
-        if where is CPU:
-            return leaf(on_host(engine, *(s._host() for s in sources)))
-        operands = (*engine.advance(), *sources)
-    return record_on(where, OPS[name], tuple(map(_detached, operands)), static)
+        return record_on(where, OPS[name], (0, 0, *map(_detached, sources)), static)
+    engine = engine_for(where, generator)
+    arguments = (where, engine, on_host, name, sources, static)
+    if is_traced(where):
+        tape: Any = state.tapes[where]
+        return tape.draw_like(_drawn, engine, *arguments)
+    return _drawn(*arguments)
+
+
+def _drawn(where: device, engine, on_host: Callable, name: str, sources, static) -> Tensor:
+    if where is CPU:
+        return leaf(on_host(engine, *(s._host() for s in sources)))
+    operands = (*engine.advance(), *map(_detached, sources))
+    return record_on(where, OPS[name], operands, static)
 
 
 def _detached(x):
