@@ -1,21 +1,20 @@
 """Make names: put ops and public functions on ``facade`` and on ``Tensor``, in every form."""
 
 import functools
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 import jax
 import numpy as np
 
-from facade import aten, dtypes
+from facade import aten
 from facade.casts import LISTED, without_autocast
 from facade.ops.elementwise import NO_DERIVATIVE
 from facade.ops.registry import OPS, OpSpec
+from facade.outs import write_out
 from facade.overlap import refuse_overlap
 from facade.recording import TensorBase
 from facade.storage import View
-from facade.tape import state
 from facade.tensor import Tensor
 from facade.torch_function import copied, lookalike_operator
 from facade.underived import underived
@@ -166,9 +165,10 @@ def with_out(call: Callable) -> Callable:
     def function(*args, out=None, **kwargs):
         if out is None:
             return call(*args, **kwargs)
-        for x in args:
-            if elementwise and isinstance(x, TensorBase) and _may_overlap(x, out):
-                refuse_overlap(out, x)
+        for x in args if elementwise else ():
+            for written in out if isinstance(out, tuple) else (out,):
+                if isinstance(x, TensorBase) and _may_overlap(x, written):
+                    refuse_overlap(written, x)
         return write_out(call.__name__, out, without_autocast(call)(*args, **kwargs))
 
     return function
@@ -190,42 +190,6 @@ def with_numpy_names(call: Callable) -> Callable:
     return function
 
 
-def write_out(name: str, out, result) -> Any:
-    """Write a result into ``out``, resizing it as PyTorch does.
-
-    Raises:
-        RuntimeError: the dtype doesn't fit, or autograd is asked to go through.
-    """
-    if isinstance(result, tuple):
-        for o, r in zip(out, result, strict=True):
-            write_out(name, o, r)
-        return type(result)(*out) if type(result) is not tuple else tuple(out)
-    if state.grad and (out.requires_grad or result.requires_grad):
-        raise RuntimeError(
-            f"{name}(): functions with out=... arguments don't support automatic "
-            "differentiation, but one of the arguments requires grad."
-        )
-    if not dtypes.can_cast(result.dtype, out.dtype):
-        raise RuntimeError(
-            f"result type {dtypes.SCALAR_NAMES[result.dtype]} can't be cast to the desired "
-            f"output type {dtypes.SCALAR_NAMES[out.dtype]}"
-        )
-    if out.shape != result.shape:
-        if out.numel():
-            warnings.warn(
-                "An output with one or more elements was resized since it had shape "
-                f"{list(out.shape)}, which does not match the required output shape "
-                f"{list(result.shape)}. This behavior is deprecated, and in a future PyTorch "
-                "release outputs will not be resized unless they have zero elements. You can "
-                "explicitly reuse an out tensor t by resizing it, inplace, to zero elements with "
-                "t.resize_(0).",
-                stacklevel=3,
-            )
-        out.data = result.to(out.dtype)
-        return out
-    return out.write(result)
-
-
 def _bind_operator(spec: OpSpec, call: Callable) -> None:
     word = spec.operator
     unary = len([p for p in spec.operand_params if not p.optional]) == 1 and not spec.static_params
@@ -244,6 +208,11 @@ def _bind_operator(spec: OpSpec, call: Callable) -> None:
     turned = getattr(aten, spec.reflected) if spec.reflected else None
 
     def reflected(self, other):
+        if not isinstance(self, TensorBase):  # called as a function of the class
+            raise TypeError(
+                f"descriptor '__r{word}__' for 'torch._C.TensorBase' objects doesn't apply to a "
+                f"'{type(self).__name__}' object"
+            )
         if not isinstance(other, _OPERANDS):
             return lookalike_operator(f"__r{word}__", self, other)
         return turned(self, other) if turned else call(other, self)
@@ -257,6 +226,8 @@ def _bind_operator(spec: OpSpec, call: Callable) -> None:
         return self.write(call(self, other))
 
     _set_operator(f"__r{word}__", reflected)
+    if word == "truediv":
+        _set_operator("__rdiv__", reflected)  # Python 2's, which PyTorch still has
     _set_operator(f"__i{word}__", augmented)
 
 

@@ -80,8 +80,18 @@ def no_overload(op: str, args: tuple, kwargs: dict, signatures: tuple[str, ...])
     """``rand() received an invalid combination of arguments - got (str), but expected one of:``."""
     named = [f"{name}={type_name(value)}" for name, value in reversed(kwargs.items())]
     got = ", ".join([*map(type_name, args), *named]) + (", " if named and not args else "")
-    expected = "".join(f" * ({signature})\n" for signature in signatures)
+    expected = "".join(f" * ({each})\n{_mismatch(each, args, kwargs)}" for each in signatures)
     return TypeError(
         f"{op}() received an invalid combination of arguments - got ({got}), but expected one of:\n"
         f"{expected}"
     )
+
+
+def _mismatch(signature: str, args: tuple, kwargs: dict) -> str:
+    """Return what PyTorch says below a signature that has as many parameters as were given."""
+    words = [p.split()[0] if p else "" for p in signature.split(", ")]  # "*" is counted too
+    if kwargs or len(words) != len(args):
+        return ""
+    names = list(map(type_name, args))
+    marked = ", ".join(n if n == w else f"!{n}!" for n, w in zip(names, words, strict=True))
+    return f"      didn't match because some of the arguments have invalid types: ({marked})\n"

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from facade.dtypes import PYTHON_TYPES
-from facade.errors import bad_argument
+from facade.errors import bad_argument, no_overload
 from facade.graph import node_type
 from facade.ops.registry import Entry, Kind, OpSpec, infer, infer_function
 from facade.size import Size
@@ -338,6 +338,8 @@ def _function_entry(fn, avals: list, key: tuple) -> Entry:
 
 def _first_sight(spec: OpSpec, operands: tuple, static: tuple, counts: tuple):
     """Validate the arguments, infer the result and remember it; return also the clean operands."""
+    if spec.overloads:
+        refuse_misfits(spec.name, operands, spec.overloads)
     operands = tuple(
         _operand(spec, p, i, x) for i, (p, x) in enumerate(_named(spec, operands, counts))
     )
@@ -356,6 +358,26 @@ def _first_sight(spec: OpSpec, operands: tuple, static: tuple, counts: tuple):
         if len(spec.memo) > MAX_SIGNATURES:
             del spec.memo[next(iter(spec.memo))]
     return entry, operands
+
+
+def refuse_misfits(op: str, operands: tuple, signatures: tuple[str, ...]) -> None:
+    """Raise PyTorch's list of ``signatures`` if tensors and numbers come as in none of them.
+
+    Raises:
+        TypeError: they do.
+    """
+    kinds = tuple(map(_operand_kind, operands))
+    for signature in signatures:
+        required = [p for p in signature.partition("*")[0].split(", ") if p and "=" not in p]
+        if kinds[: len(required)] == tuple(p.split()[0] for p in required):
+            return
+    raise no_overload(op, tuple(x for x in operands if x is not None), {}, signatures)
+
+
+def _operand_kind(x) -> str:
+    if isinstance(x, TensorBase) or getattr(x, "shape", ()) != ():
+        return "Tensor"
+    return "Number" if isinstance(x, int | float | complex) or hasattr(x, "dtype") else ""
 
 
 def _named(spec: OpSpec, operands: tuple, counts: tuple):

@@ -4,7 +4,8 @@ import numpy as np
 
 from facade import aten, dtypes
 from facade.binding import public
-from facade.errors import bad_argument
+from facade.errors import bad_argument, no_overload
+from facade.ops.declare import pair_overloads
 from facade.return_types import named_tuple
 from facade.tensor import Tensor
 from facade.underived import refuse_backward
@@ -58,9 +59,14 @@ def _pow_reflected(self, base):
     return aten.pow(base, self) if isinstance(base, _Operand) else NotImplemented
 
 
+_POWERS = pair_overloads("exponent", number_first="out")
+
+
 @public(inplace=True, out=True)
 def float_power(input, exponent) -> Tensor:
     """Return ``input ** exponent`` in double precision."""
+    if not (isinstance(input, Tensor) or isinstance(exponent, Tensor)):
+        raise no_overload("float_power", (input, exponent), {}, _POWERS)
     return pow(_double(input), _double(exponent))
 
 

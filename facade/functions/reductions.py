@@ -2,7 +2,7 @@
 
 from facade import aten, dtypes, return_types
 from facade.binding import public
-from facade.errors import bad_argument
+from facade.errors import bad_argument, no_overload
 from facade.functions.creation import size_of
 from facade.functions.decompositions import matrix_norm
 from facade.tensor import Tensor
@@ -13,10 +13,18 @@ from facade.tensor import Tensor
 def _declare_extreme(name: str, elementwise) -> None:
     over_all, along = getattr(aten, f"{name}_all"), getattr(aten, f"{name}_dim")
     make = getattr(return_types, name)
+    signatures = (
+        "Tensor input, *, Tensor out = None",
+        "Tensor input, Tensor other, *, Tensor out = None",
+        "Tensor input, int dim, bool keepdim = False, *, tuple of Tensors out = None",
+    )
 
     def extreme(input: Tensor, dim=None, keepdim: bool = False, *, other=None):
         if isinstance(dim, Tensor):
             dim, other = None, dim
+        given = (input,) if other is None else (input, other)
+        if not all(isinstance(x, Tensor) for x in given):
+            raise no_overload(name, given, {}, signatures)
         if other is not None:
             return elementwise(input, other)
         return over_all(input) if dim is None else make(*along(input, dim, keepdim))

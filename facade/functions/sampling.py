@@ -7,7 +7,7 @@ import numpy as np
 
 from facade import aten, dtypes, mersenne
 from facade.avals import aval
-from facade.binding import public, write_out
+from facade.binding import public
 from facade.devices import CPU
 from facade.errors import bad_argument, broadcast_shapes
 from facade.functions.creation import creation, whole_numbers
@@ -30,6 +30,7 @@ from facade.functions.draws import (
 from facade.functions.random import DTYPE_AND_DEVICE, Options, create
 from facade.mersenne.categorical import check_arguments
 from facade.mersenne.checks import require
+from facade.outs import write_out
 from facade.random import Generator
 from facade.tensor import Tensor
 

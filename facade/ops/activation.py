@@ -89,13 +89,13 @@ def _along(function, x, dim: int, to: dtype | None):
     return function(whole, wrap_dim(dim, x.ndim)).reshape(x.shape).astype(x.dtype)
 
 
-@op(check=check_softmax("softmax"))
+@op(check=check_softmax("softmax"), out=True)
 def softmax(input: Raw, dim: int, dtype: dtype | None = None) -> jax.Array:
     """Return exponentials along ``dim``, scaled so that they sum to 1."""
     return _along(_softmax, input, dim, dtype)
 
 
-@op(check=check_softmax("log_softmax"))
+@op(check=check_softmax("log_softmax"), out=True)
 def log_softmax(input: Raw, dim: int, dtype: dtype | None = None) -> jax.Array:
     """Return the logarithm of the softmax along ``dim``."""
     return _along(_log_softmax, input, dim, dtype)

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 
 from facade.dtypes import SCALAR_NAMES
-from facade.ops.declare import declare_binary, declare_unary, kernel, refuse
+from facade.ops.declare import declare_binary, declare_unary, kernel, pair_overloads, refuse
 from facade.ops.registry import Array, Promote, op
 
 # ---- comparisons ----
@@ -20,6 +20,7 @@ for _name, _function, _sign, _alias in (
     declare_binary(
         _name, _function, f"Return whether ``input {_sign} other``.", operator=_name,
         aliases=(_alias,) if _alias else (), differentiable=False,
+        overloads=pair_overloads(),
         check=None if _name in ("eq", "ne") else refuse(complex=kernel(f"{_name}_cpu")),
     )  # fmt: skip
 
@@ -114,6 +115,7 @@ for _name, _function, _operator, _kernel in (
     _refused = ("floating", "complex", "bool")[: 3 if "shift" in _kernel else 2]
     declare_binary(
         _name, _function, f"Return the bits of ``{_operator}``.", operator=_operator,
+        overloads=pair_overloads(number_first="plain"),
         differentiable=False, check=refuse(**dict.fromkeys(_refused, kernel(_kernel))),
     )  # fmt: skip
 

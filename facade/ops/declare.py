@@ -38,6 +38,22 @@ def refuse(numbers: str = "", **errors: tuple[type[Exception], str]) -> Callable
     return check
 
 
+def pair_overloads(other: str = "other", number_first: str = "") -> tuple[str, ...]:
+    """Return the signatures of a function of a tensor and another tensor or a number.
+
+    Args:
+        other: The second parameter.
+        number_first: "plain" if a number may come first, "out" if that form has ``out=``.
+    """
+    out = ", *, Tensor out = None"
+    turned = f"Number self, Tensor {other}{out if number_first == 'out' else ''}"
+    return (
+        f"Tensor input, Tensor {other}{out}",
+        *([turned] if number_first else []),
+        f"Tensor input, Number {other}{out}",
+    )
+
+
 def tensors_only(op_name: str, operands: dict, first: int = 1) -> None:
     """Raise PyTorch's error if one of the operands, counted from ``first``, is a number."""
     for position, (name, operand) in enumerate(operands.items(), first):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 
 from facade.avals import Aval
 from facade.dtypes import C_NAMES, bool_, dtype, from_numpy, of_number, result_type
-from facade.ops.declare import by_number, kernel, refuse, tensors_only
+from facade.ops.declare import by_number, kernel, pair_overloads, refuse, tensors_only
 from facade.ops.registry import Array, Promote, Scalar, op, promote
 
 _SAME = {"promotes": Promote.SAME, "inplace": True, "out": True}
@@ -71,6 +71,10 @@ def sub(input: Array, other: Array, *, alpha: Scalar | None = None):
 @op(
     check=_check_sub, promotes=Promote.SAME, public="function",
     grad_name=by_number("other", "RsubBackward1", "RsubBackward0"),
+    overloads=(
+        "Tensor input, Tensor other, *, Number alpha = 1",
+        "Tensor input, Number other, Number alpha = 1",
+    ),
 )  # fmt: skip
 def rsub(input: Array, other: Array, *, alpha: Scalar | None = None):
     """Return ``other - alpha * input``."""
@@ -128,6 +132,10 @@ def _check_lerp(input, end, weight) -> None:
 @op(
     check=_check_lerp, **_SAME,
     grad_name=by_number("weight", "LerpBackward0", "LerpBackward1"),
+    overloads=(
+        "Tensor input, Tensor end, Tensor weight, *, Tensor out = None",
+        "Tensor input, Tensor end, Number weight, *, Tensor out = None",
+    ),
 )  # fmt: skip
 def lerp(input: Array, end: Array, weight: Array):
     """Return ``input + weight * (end - input)``, exact at both ends."""
@@ -220,6 +228,7 @@ def _remainder_name(input, other):
 
 @op(
     operator="mod", **_SAME, grad_name=_remainder_name,
+    overloads=pair_overloads(number_first="plain"),
     check=refuse(bool=kernel("remainder_cpu"), complex=kernel("remainder_cpu")),
 )  # fmt: skip
 def remainder(input: Array, other: Array):
@@ -229,6 +238,7 @@ def remainder(input: Array, other: Array):
 
 @op(
     grad_name=by_number("other", "FmodBackward0", "FmodBackward1"), **_SAME,
+    overloads=pair_overloads(),
     check=refuse(bool=kernel("fmod_cpu"), complex=kernel("fmod_cpu")),
 )  # fmt: skip
 def fmod(input: Array, other: Array):
@@ -283,7 +293,10 @@ def _pow_name(input):
     return "PowBackward2" if isinstance(input, type) else "PowBackward1"
 
 
-@op(public="", promotes=Promote.SAME, grad_name=_pow_name, check=refuse(bool=kernel("pow")))
+@op(
+    public="", promotes=Promote.SAME, grad_name=_pow_name, check=refuse(bool=kernel("pow")),
+    overloads=pair_overloads("exponent", number_first="out"),
+)  # fmt: skip
 def pow(input: Array, exponent: Array):
     """Return ``input ** exponent``."""
     if jnp.issubdtype(input.dtype, jnp.floating):
@@ -354,6 +367,7 @@ def logaddexp2(input: Array, other: Array):
 
 @op(
     grad_name=by_number("other", "CopysignBackward1", "CopysignBackward0"), **_FLOAT,
+    overloads=pair_overloads(),
     check=refuse(complex=kernel("copysign_cpu")),
 )  # fmt: skip
 def copysign(input: Array, other: Array):
@@ -383,7 +397,10 @@ def _xlogy_name(input, other):
     return "XlogyBackward2" if isinstance(other, type) else "XlogyBackward0"
 
 
-@op(grad_name=_xlogy_name, check=refuse(complex=kernel("xlogy_cpu")), **_FLOAT)
+@op(
+    grad_name=_xlogy_name, check=refuse(complex=kernel("xlogy_cpu")), **_FLOAT,
+    overloads=pair_overloads(number_first="out"),
+)  # fmt: skip
 def xlogy(input: Array, other: Array):
     """Return ``input * log(other)``, 0 where ``input`` is 0."""
     zero = (input == 0) & (other == other)

@@ -14,9 +14,13 @@ from facade.ops.declare import inexact_only, kernel, refuse, refuse_dtype
 from facade.ops.registry import Array, Promote, Scalar, op
 from facade.ops.unary import absolute
 
+_MOST_DIMS = 64  # a reduction's dimensions are bits of a word in PyTorch
+
 
 def _axes(dim, ndim: int) -> tuple[int, ...]:
     """Return the dimensions that ``dim`` (an int, several, none at all for every one) means."""
+    if ndim > _MOST_DIMS:
+        raise RuntimeError(f"only tensors with up to {_MOST_DIMS} dims are supported")
     if dim is None or dim == ():
         return tuple(range(ndim))
     wrapped = wrap_dims(dim, ndim)
@@ -110,6 +114,26 @@ def prod(
 def count_nonzero(input: Array, dim: int | tuple | None = None):
     """Return how many elements are not zero."""
     return jnp.count_nonzero(input, _axes(dim, input.ndim))
+
+
+def _check_hash(input, dim, keepdim, mode) -> None:
+    if mode:
+        raise RuntimeError(f"Unknown hash_tensor mode: {mode}")
+    refuse_dtype(input.dtype, {"complex": kernel("xor_sum_cpu")})
+    _axes(dim, input.ndim)
+    check_nonempty("hash_tensor", input, dim, call="")
+
+
+@op(differentiable=False, check=_check_hash, out=True)
+def hash_tensor(
+    input: Array, dim: int | tuple | None = None, *, keepdim: bool = False, mode: int = 0
+):
+    """Return the exclusive or of the bits of the elements, as uint64."""
+    wide = input.astype(jnp.int64 if _is_whole(input) else jnp.float64)
+    bits = jax.lax.bitcast_convert_type(wide, jnp.uint64)
+    axes = _axes(dim, input.ndim)
+    mixed = jax.lax.reduce(bits, jnp.uint64(0), jax.lax.bitwise_xor, axes)
+    return jnp.expand_dims(mixed, axes) if keepdim else mixed
 
 
 def _truth(input, result):
@@ -248,18 +272,18 @@ def _evenly_jvp(primals, tangents):
     return value, jnp.sum(tangents[0] * share.astype(x.dtype))
 
 
-def check_nonempty(name: str, input: Aval, dim: int | tuple | None) -> None:
+def check_nonempty(name: str, input: Aval, dim: int | tuple | None, call: str = "()") -> None:
     """Raise PyTorch's error where a reduction without identity meets no elements."""
     if dim is None or dim == ():
         if not input.numel:
             raise RuntimeError(
-                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
+                f"{name}{call}: Expected reduction dim to be specified for input.numel() == 0. "
                 "Specify the reduction dim with the 'dim' argument."
             )
         return
     for d in wrap_dims(dim, input.ndim):
         if input.ndim and not input.shape[d]:
-            raise IndexError(f"{name}(): Expected reduction dim {d} to have non-zero size.")
+            raise IndexError(f"{name}{call}: Expected reduction dim {d} to have non-zero size.")
 
 
 def _extreme_check(name: str, **errors):

@@ -71,6 +71,8 @@ class OpSpec:
             those of the arguments that it names.
         inplace: Whether ``name_`` exists.
         out: Whether ``out=`` is accepted.
+        overloads: Its signatures as PyTorch lists them, if its operands may be tensors or numbers
+            in some combinations only.
         public: Where the name is bound: "both", "function", "method" or "" (called by others).
         strides: For a result laid out in its own way, ``(operands' avals, **static) -> strides``;
             None for row-major order, a list for several results.
@@ -91,6 +93,7 @@ class OpSpec:
     grad_name: str | Callable | None = None
     inplace: bool = False
     out: bool = False
+    overloads: tuple[str, ...] = ()
     public: str = "both"
     aliases: tuple[str, ...] = ()
     strides: Callable | None = None

@@ -6,7 +6,7 @@ from jax.lax import stop_gradient
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, bool_, uint8
 from facade.errors import bad_argument
-from facade.ops.declare import by_number, kernel, refuse
+from facade.ops.declare import by_number, kernel, pair_overloads, refuse
 from facade.ops.registry import Array, Promote, Raw, op
 
 _SAME = {"promotes": Promote.SAME, "inplace": True, "out": True}
@@ -62,6 +62,7 @@ def clamp(input: Array, min: Array | None = None, max: Array | None = None):
 
 @op(
     grad_name=by_number("min", "ClampMinBackward0", "ClampMinBackward1"), **_SAME,
+    overloads=pair_overloads("min"),
     check=refuse(complex=kernel("maximum_cpu")),
 )  # fmt: skip
 def clamp_min(input: Array, min: Array):
@@ -71,6 +72,7 @@ def clamp_min(input: Array, min: Array):
 
 @op(
     grad_name=by_number("max", "ClampMaxBackward0", "ClampMaxBackward1"), **_SAME,
+    overloads=pair_overloads("max"),
     check=refuse(complex=kernel("minimum_cpu")),
 )  # fmt: skip
 def clamp_max(input: Array, max: Array):

@@ -1,6 +1,7 @@
 """Functions of one number, element by element."""
 
-from math import log, pi
+from functools import partial
+from math import factorial, log, pi
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +34,50 @@ def _digamma(x):
     return jnp.where(x == 0, jnp.copysign(jnp.inf, -x), special.digamma(x))
 
 
-_digamma.defjvps(lambda t, result, x: t * jnp.where(x == 0, jnp.inf, special.polygamma(1, x)))
+_digamma.defjvps(lambda t, result, x: t * _polygamma(x, 1))
+
+
+def _trigamma(x):
+    """Return the derivative of digamma: reflected, moved up by 6, then an asymptotic series."""
+    low = x < 0.5
+    at = jnp.where(low, 1 - x, x)
+    total = jnp.zeros_like(x)
+    for _ in range(6):
+        total += 1 / (at * at)
+        at += 1
+    inverse = 1 / (at * at)
+    series = 1 / 6 - inverse * (1 / 30 - inverse / 42)
+    total += (1 + 1 / (2 * at) + inverse * series) / at
+    return jnp.where(low, (pi / jnp.sin(pi * x)) ** 2 - total, total)
+
+
+def _zeta(order: int, x):
+    """Return Hurwitz's zeta function; below 1 its terms are added up from there."""
+
+    def add_term(carry):
+        total, at = carry
+        return total + jnp.where(at < 1, at**-order, 0), jnp.where(at < 1, at + 1, at)
+
+    # at -inf and nan no number of steps leads above 1
+    start = jnp.zeros_like(x), jnp.where(jnp.isfinite(x), x, jnp.nan)
+    total, at = jax.lax.while_loop(lambda carry: jnp.any(carry[1] < 1), add_term, start)
+    whole = total + special.zeta(jnp.asarray(order, x.dtype), at)
+    return jnp.where(x == jnp.inf, 0, whole)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _polygamma(x, n: int):
+    if x.dtype.itemsize == 2:
+        return _polygamma(x.astype(jnp.float32), n).astype(x.dtype)
+    if n == 0:
+        return _digamma(x)
+    return _trigamma(x) if n == 1 else (-1) ** (n + 1) * factorial(n) * _zeta(n + 1, x)
+
+
+@_polygamma.defjvp
+def _polygamma_jvp(n, primals, tangents):
+    return _polygamma(*primals, n), tangents[0] * _polygamma(*primals, n + 1)
+
 
 _lgamma = jax.custom_jvp(jax.lax.lgamma)
 _lgamma.defjvps(lambda t, result, x: t * _digamma(x))
@@ -98,7 +142,7 @@ for _name, _function in {"deg2rad": jnp.deg2rad, "rad2deg": jnp.rad2deg}.items()
     )  # fmt: skip
 
 
-@op(promotes=Promote.FLOAT, inplace=True, check=refuse(complex=kernel("logit_cpu")))
+@op(promotes=Promote.FLOAT, inplace=True, out=True, check=refuse(complex=kernel("logit_cpu")))
 def logit(input: Array, eps: Scalar | None = None):
     """Return ``log(x / (1 - x))``, x first moved into ``[eps, 1 - eps]``."""
     if eps is not None:
@@ -114,10 +158,10 @@ def _check_polygamma(input, n) -> None:
 @op(public="method", promotes=Promote.FLOAT, inplace=True, check=_check_polygamma)
 def polygamma(input: Array, n: int):
     """Return the ``n``-th derivative of ``digamma``."""
-    return special.polygamma(n, input) if n else _digamma(input)
+    return _polygamma(input, n)
 
 
-@op(promotes=Promote.FLOAT, inplace=True)
+@op(promotes=Promote.FLOAT, inplace=True, out=True)
 def mvlgamma(input: Array, p: int):
     """Return the multivariate ``lgamma`` in ``p`` dimensions."""
     terms = sum(_lgamma(input - i / 2) for i in range(p))

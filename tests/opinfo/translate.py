@@ -34,6 +34,8 @@ def function(entry):
 
 def method(entry, variant):
     """Return the method that ``variant``, one of PyTorch's, is here."""
+    if isinstance(variant, types.FunctionType) and _is_local(variant):
+        return rebound(variant)
     return _found(facade.Tensor, variant.__name__)
 
 
