@@ -13,7 +13,8 @@ from facade.optim.options import (
     check_not_negative,
     is_nonzero,
 )
-from facade.optim.update import Recipe, TransformOptimizer
+from facade.optim.recipe import Recipe
+from facade.optim.update import TransformOptimizer
 from facade.tensor import Tensor
 
 

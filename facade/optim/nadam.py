@@ -7,7 +7,8 @@ import optax
 
 from facade.optim.optimizer import ParamsT
 from facade.optim.options import LATER, check_betas, check_not_negative, check_rate, is_nonzero
-from facade.optim.update import Recipe, TransformOptimizer
+from facade.optim.recipe import Recipe
+from facade.optim.update import TransformOptimizer
 from facade.tensor import Tensor
 
 

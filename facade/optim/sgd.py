@@ -7,7 +7,8 @@ import optax
 
 from facade.optim.optimizer import ParamsT
 from facade.optim.options import check_fused, is_nonzero
-from facade.optim.update import Recipe, TransformOptimizer
+from facade.optim.recipe import Recipe
+from facade.optim.update import TransformOptimizer
 from facade.tensor import Tensor
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import jax.numpy as jnp
 
 from facade.optim.optimizer import Optimizer
-from facade.optim.update import Recipe, TransformOptimizer, _update_function, host_scalar
+from facade.optim.recipe import Recipe, _update_function, host_scalar
+from facade.optim.update import TransformOptimizer
 from facade.recording import record_update, wrap
 from facade.storage import Storage
 from facade.tensor import Tensor
