@@ -4,7 +4,7 @@ A tape that was not seen before need not wait for a program of its own: expressi
 sequences of varying length. The results agree with the program's to rounding.
 """
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 
 import jax
@@ -18,6 +18,7 @@ from facade.tape import ABSENT, FLOAT, LEAF, SLOT, Path
 # PyTorch rounds bfloat16 after each op.
 COMPILER_OPTIONS = {"xla_allow_excess_precision": False}
 
+MAX_COMPILED = 4096  # ops and pullbacks kept, each some 150 KB
 SMALL = 32  # instructions
 MANY_SIGHTS = 8
 SURPRISES = 3
@@ -118,12 +119,17 @@ def run(code, leaves, floats, ints, wanted: list[int], saved: dict[int, int]) ->
     return [slots[slot] for slot in wanted], [pulls[i] for i in saved]
 
 
+_kept: OrderedDict[tuple, Callable] = OrderedDict()  # the least recently used first
+
+
 def _compiled(entry: Entry, key, function: Callable) -> Callable:
     """Return what is made of an op once and kept as ``key``: ``function``, compiled."""
-    found = entry.cache.get(("compiled", key))
+    found = _kept.pop((entry, key), None)
     if found is None:
         found = jax.jit(function, compiler_options=COMPILER_OPTIONS)
-        entry.cache["compiled", key] = found
+    _kept[entry, key] = found
+    if len(_kept) > MAX_COMPILED:
+        _kept.popitem(last=False)
     return found
 
 

@@ -425,6 +425,7 @@ def _fitted(tape: Tape, code: list, wanted: list[int], free: list[bool]) -> Fitt
 
 def _keep(key: tuple, program: Program) -> Program:
     _programs[key] = program
+    program.last_used = next(_clock)  # the newest is not the one to go
     if len(_programs) > MAX_PROGRAMS:
         _forget(min(_programs, key=lambda k: _programs[k].last_used))
     return program

@@ -1,5 +1,9 @@
 """Tapes run op by op: when, at what cost, and with what results."""
 
+import gc
+import weakref
+from collections import OrderedDict
+
 import pytest
 import torch
 from counting import compilations
@@ -116,3 +120,27 @@ def test_an_error_names_its_instruction(monkeypatch):
     with pytest.raises(ValueError, match="no such thing"):
         bad.tolist()
     assert good.tolist() == [2.0] * 3
+
+
+def test_programs_and_compiled_ops_are_bounded(monkeypatch):
+    monkeypatch.setattr(program, "MAX_PROGRAMS", program.program_count() + 3)
+    monkeypatch.setattr(op_tier, "MAX_COMPILED", 4)
+    monkeypatch.setattr(op_tier, "_kept", OrderedDict())
+    refs = []
+    keep = program._keep
+
+    def kept(key, made):
+        refs.append(weakref.ref(made))
+        return keep(key, made)
+
+    monkeypatch.setattr(program, "_keep", kept)
+    for n in range(1, 12):
+        assert facade.ones(n).sin().sum().add(n).mul(2).item() == pytest.approx(2 * n * 1.8414710)
+        x = facade.ones(n)
+        assert [x.tan().tolist(), x.cos().tolist()]
+    gc.collect()
+    assert len(refs) > 6
+    alive = [ref() for ref in refs if ref() is not None]
+    assert len(alive) <= program.MAX_PROGRAMS
+    assert set(alive) <= set(program._programs.values())
+    assert len(op_tier._kept) <= 4
