@@ -13,7 +13,7 @@ from facade import aten, dtypes
 from facade.avals import aval
 from facade.devices import available, device
 from facade.optim.optimizer import Optimizer
-from facade.optim.skipping import can_skip, skipped_if
+from facade.optim.update import TransformOptimizer
 from facade.recording import record_update, wrap
 from facade.storage import Storage
 from facade.tensor import Tensor
@@ -151,9 +151,16 @@ class GradScaler:
         if not found:
             raise AssertionError("No inf checks were recorded for this optimizer.")
         result = None
-        if len(found) == 1 and can_skip(optimizer):
-            with skipped_if(optimizer, found[0]):  # type: ignore[arg-type]
+        if (
+            len(found) == 1
+            and isinstance(optimizer, TransformOptimizer)
+            and optimizer.can_be_skipped()
+        ):
+            optimizer.found_inf = found[0]
+            try:
                 result = optimizer.step(*args, **kwargs)
+            finally:
+                optimizer.found_inf = None
         elif not sum(x.item() for x in found):
             result = optimizer.step(*args, **kwargs)
         state["stage"] = OptState.STEPPED

@@ -70,8 +70,15 @@ class Recipe:
         """Return the entries of the parameters' states, None where one is missing."""
         return [s.get(name) for name in self.fields for s in states]
 
-    def record(self, params: list[Tensor], states: list[dict], count: int) -> None:
-        """Record one update of ``params``, each with a gradient and its state."""
+    def record(
+        self, params: list[Tensor], states: list[dict], count: int | Tensor, unless: Any = None
+    ) -> None:
+        """Record one update of ``params``, each with a gradient and its state.
+
+        Args:
+            count: How many steps they have taken: the tensor that counts them if ``unless`` is.
+            unless: A tensor of one number; if that is not 0, nothing changes.
+        """
         held = self.held(states)
         if any(x is None for x in held):
             self.begin(params, states)
@@ -79,7 +86,10 @@ class Recipe:
         operands = (*params, *[p._grad for p in params], *held, count, *self.numbers)
         targets = [*params, *held]
         update = _update_function(self.traits, len(params))
-        if thread.grad:
+        if unless is not None:
+            update = _conditional(update, len(params), len(held))
+            results = record_update(update, (*operands, unless), [*targets, count])
+        elif thread.grad:
             results = _write(targets, record_function(update, operands))
         else:
             results = record_update(update, operands, targets)
@@ -131,6 +141,21 @@ class _Traits(NamedTuple):
 def _update_function(traits: _Traits, size: int) -> Callable:
     """Return the update of ``size`` parameters: always the same object, as the recorder asks."""
     return functools.partial(_apply, size=size, **traits._asdict())
+
+
+@functools.cache
+def _conditional(update: Callable, size: int, held: int) -> Callable:
+    """Return ``update`` with a condition and the count of steps: always the same object."""
+
+    def unless(*operands):
+        *operands, found = operands
+        at = 2 * size + held
+        old, count = (*operands[:size], *operands[2 * size : at]), operands[at]
+        operands[at] = count.astype(jnp.int64)
+        chosen = [jnp.where(found > 0, a, b) for a, b in zip(old, update(*operands), strict=True)]
+        return [*chosen, jnp.where(found > 0, count, count + 1)]
+
+    return unless
 
 
 def _apply(*operands, rule, fields, size, names, flags, scalars):

@@ -1,5 +1,6 @@
 """Take the steps of an optimizer whose update rule is an optax transformation."""
 
+import weakref
 from collections.abc import Callable, Iterator
 from operator import is_
 from typing import Any, ClassVar
@@ -10,6 +11,7 @@ from facade.autograd.grad_mode import enable_grad
 from facade.devices import CPU, device
 from facade.optim.optimizer import Optimizer
 from facade.optim.recipe import Recipe, host_scalar
+from facade.recording import wrap
 from facade.storage import Storage
 from facade.tape import state as thread
 from facade.tensor import Tensor
@@ -25,10 +27,13 @@ class TransformOptimizer(Optimizer):
         counts: Whether ``state[p]["step"]`` counts a parameter's steps. The count stays on the
             host; the transformation finds it as ``count`` in its state.
         later_options: Options that checkpoints of older versions don't have.
+        found_inf: If a tensor, the steps change nothing where it is not 0: a :class:`GradScaler`
+            sets it. Nothing is read, so the program counts the steps too.
         _recipes: Number of a group -> its options at the last step, and what they meant.
     """
 
     counts = False
+    found_inf: Tensor | None = None
     later_options: ClassVar[dict[str, Any]] = {}
 
     def _prepare(self) -> None:
@@ -87,6 +92,9 @@ class TransformOptimizer(Optimizer):
         for batch, count in self._batches(params):
             # an optimizer that keeps nothing leaves no empty entries
             states = [self.state[p] for p in batch] if self.counts or recipe.fields else []
+            if self.found_inf is not None:
+                recipe.record(batch, states, _shared_count(batch, states, count), self.found_inf)
+                continue
             recipe.record(batch, states, count)
             if self.counts:
                 _count_step(states, count + 1)
@@ -96,11 +104,12 @@ class TransformOptimizer(Optimizer):
             if "step" not in self.state[p]:
                 self.state[p]["step"] = host_scalar(0.0, _step_device(p, group))
 
-    def _batches(self, params: list[Tensor]) -> Iterator[tuple[list[Tensor], int]]:
+    def _batches(self, params: list[Tensor]) -> Iterator[tuple[list[Tensor], Any]]:
         """Yield the parameters that one instruction updates, with the steps they have taken.
 
-        Those are on one device and have taken equally many. Parameters that share a storage come
-        one after the other, so that each finds what the one before has written.
+        Those are on one device and have taken equally many, as a number, or as the storage that
+        counts them together. Parameters that share a storage come one after the other, so that each
+        finds what the one before has written.
         """
         alone = len({p._cell.storage for p in params}) < len(params)
         if not (self.counts or alone) and len({p._cell.device for p in params}) == 1:
@@ -109,25 +118,58 @@ class TransformOptimizer(Optimizer):
         batches: dict = {}
         known: dict[int, int] = {}
         for i, p in enumerate(params):
-            count = _steps_taken(self.state[p]["step"], known) if self.counts else 0
+            count = self._steps_taken(p, known) if self.counts else 0
             key = (p._cell.device, count, i if alone else None)
             batches.setdefault(key, []).append(p)
         for (_, count, _), batch in batches.items():
             yield batch, count
 
+    def _steps_taken(self, p: Tensor, known: dict[int, int]) -> int | Storage:
+        """Return a parameter's step count; ``known`` has those of the arrays seen so far."""
+        step = self.state[p]["step"]
+        cell = step._cell.storage
+        if self.found_inf is not None and cell in _shared_counts:
+            return cell
+        count = known.get(id(cell.array))
+        if count is None or cell.array is None:
+            count = int(step.item())
+            known[id(cell.array)] = count
+        return count
+
+    def can_be_skipped(self) -> bool:
+        """Return whether :attr:`found_inf` works with the parameters and gradients there are."""
+        params = [p for g in self.param_groups for p in g["params"] if p._grad is not None]
+        if self.defaults["differentiable"] or len({p._cell.device for p in params}) > 1:
+            return False
+        if len({p._cell.storage for p in params}) < len(params):
+            return False
+        return all(self._begins_with_numbers(i, g) for i, g in enumerate(self.param_groups))
+
+    def _begins_with_numbers(self, i: int, group: dict[str, Any]) -> bool:
+        """Return whether what the state begins as is known without taking a step."""
+        recipe = self._recipe(i, group)
+        late = [name for name in recipe.fields if recipe.starts.get(name, 0.0) is None]
+        return all(name in self.state[p] for name in late for p in group["params"])
+
+
+# Step counts that all parameters updated together share, since the host doesn't know them
+_shared_counts: weakref.WeakSet[Storage] = weakref.WeakSet()
+
+
+def _shared_count(params: list[Tensor], states: list[dict], count: int | Storage) -> Tensor:
+    """Return the tensor on the parameters' device that counts their steps together."""
+    if isinstance(count, Storage):
+        return states[0]["step"]
+    shared = host_scalar(float(count), params[0].device)
+    _shared_counts.add(shared._cell)
+    for state in states:
+        if "step" in state:
+            state["step"] = wrap(shared._cell, shared._aval)
+    return shared
+
 
 def _step_device(p: Tensor, group: dict[str, Any]) -> device:
     return p.device if group.get("capturable") or group.get("fused") else CPU
-
-
-def _steps_taken(step: Tensor, known: dict[int, int]) -> int:
-    """Return a step count; ``known`` has those of the arrays seen so far."""
-    array = step._cell.array if type(step._cell) is Storage else None
-    count = known.get(id(array))
-    if count is None or array is None:
-        count = int(step.item())
-        known[id(step._cell.array)] = count
-    return count
 
 
 def _count_step(states: list[dict], count: int) -> None:
