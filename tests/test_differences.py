@@ -178,6 +178,23 @@ def test_no_values_inside_a_transform():
         facade.func.grad(lambda x: x * x.item())(facade.tensor(3.0))
 
 
+def test_batching_rules_of_functions_are_not_asked():
+    class Twice(facade.autograd.Function):
+        @staticmethod
+        def forward(x):
+            return x * 2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            """Keep nothing."""
+
+        @staticmethod
+        def vmap(info, in_dims, x):
+            raise AssertionError("JAX batches forward and backward itself")
+
+    assert facade.vmap(Twice.apply)(facade.arange(2.0)).tolist() == [0, 2]
+
+
 def test_writes_inside_a_transform_stay_there():
     x = facade.ones(3)
     doubled = facade.vmap(lambda row: row.mul_(2))(x)

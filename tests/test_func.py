@@ -149,6 +149,87 @@ RANDOM = {
         rows(t)
     ),
 }
+
+
+def twice_cosine(torch, *, once=False):
+    """sin with a derivative that isn't its own: 2 cos, from what is saved in several ways."""
+
+    class Sine(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x, scale=1.0):
+            return x.sin() * scale, x.cos() * 2
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            x, ctx.scale = inputs
+            ctx.mark_non_differentiable(output[1])
+            ctx.save_for_backward(x, output[1])
+            ctx.save_for_forward(x)
+
+        @staticmethod
+        def backward(ctx, g, _):
+            x, c = ctx.saved_tensors
+            return (g * x.cos() * 2 if not once else g * c) * ctx.scale, None
+
+        @staticmethod
+        def jvp(ctx, t, _):
+            (x,) = ctx.saved_tensors
+            return t * x.cos() * 3 * ctx.scale, None
+
+    return lambda x, scale=1.0: Sine.apply(x, scale)[0]
+
+
+def exponential(torch):
+    class Exp(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(x, y):
+            return x.exp() * y
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.save_for_backward(output, inputs[1])
+
+        @staticmethod
+        def backward(ctx, g):
+            out, y = ctx.saved_tensors
+            return g * out, g * out / y * 5
+
+    return Exp.apply
+
+
+def no_forward_mode(torch):
+    return torch.func.jvp(exponential(torch), (rows(torch), rows(torch)), (rows(torch),) * 2)
+
+
+FUNCTIONS = {
+    "grad": lambda t: t.func.grad(lambda x: twice_cosine(t)(x, 0.5).sum())(rows(t)),
+    "grad from a result": lambda t: t.func.grad(lambda x: twice_cosine(t, once=True)(x).sum())(
+        rows(t)
+    ),
+    "vmap": lambda t: t.vmap(twice_cosine(t))(rows(t)),
+    "vmap of grad": lambda t: t.vmap(t.func.grad(lambda x: twice_cosine(t)(x).sum()))(rows(t)),
+    "grad of vmap": lambda t: t.func.grad(
+        lambda x: t.vmap(exponential(t), in_dims=(0, None))(x, rows(t)[1]).sum()
+    )(rows(t)),
+    "vjp of vmap": lambda t: t.func.vjp(t.vmap(exponential(t)), rows(t), rows(t) + 1)[1](rows(t)),
+    "jacrev": lambda t: t.func.jacrev(twice_cosine(t))(rows(t)[1]),
+    "jvp": lambda t: t.func.jvp(twice_cosine(t), (rows(t),), (rows(t),)),
+    "jacfwd": lambda t: t.func.jacfwd(twice_cosine(t))(rows(t)[1]),
+    "grad of grad": lambda t: t.func.grad(
+        lambda x: t.func.grad(lambda x: twice_cosine(t)(x).sum())(x).sum()
+    )(rows(t)),
+    "two arguments": lambda t: t.func.grad(lambda x, y: exponential(t)(x, y).sum(), (0, 1))(
+        rows(t), rows(t) + 1
+    ),
+    "second derivative of two": lambda t: t.func.grad(
+        lambda x, y: t.func.grad(lambda x: exponential(t)(x, y).sum())(x).sum(), (0, 1)
+    )(rows(t), rows(t) + 1),
+    "no jvp": no_forward_mode,
+}
 ERRORS = {
     "random": lambda t: t.vmap(lambda x: x + t.rand(3))(rows(t)),
     "randomness": lambda t: t.vmap(lambda x: x, randomness="no"),
@@ -183,7 +264,7 @@ TABLE = {
     f"{name}: {case}": code
     for name, table in {
         "gradient": GRADIENTS, "jacobian": JACOBIANS, "batch": BATCHES, "random": RANDOM,
-        "error": ERRORS,
+        "function": FUNCTIONS, "error": ERRORS,
     }.items()
     for case, code in table.items()
 }  # fmt: skip

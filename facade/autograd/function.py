@@ -333,8 +333,10 @@ class Function(_Stored, metaclass=FunctionMeta):
             bound = inspect.signature(cls.forward).bind(*((ctx,) * (not separate)), *args, **kwargs)
             bound.apply_defaults()
             args = bound.args[not separate :]
-        edges = tuple((x._node, x._number) if x.requires_grad else None for x in tensors_in(args))
         ctx.needs_input_grad = tuple(isinstance(x, Tensor) and x.requires_grad for x in args)
+        if getattr(state.tape, "transform", "jit") != "jit":  # JAX differentiates this tape
+            return apply_traced(cls, ctx, args, separate)
+        edges = tuple((x._node, x._number) if x.requires_grad else None for x in tensors_in(args))
         with no_grad():
             if separate:
                 result = cls.forward(*args)
@@ -347,6 +349,10 @@ class Function(_Stored, metaclass=FunctionMeta):
         results = _results(ctx, node, args, results, tracked)
         _save(ctx, node)
         return results if isinstance(result, tuple) else results[0]
+
+
+# (class, ctx, arguments, whether it has a setup_context) -> results; facade.func.custom's
+apply_traced: Any = None
 
 
 class InplaceFunction(Function):

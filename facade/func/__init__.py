@@ -1,5 +1,6 @@
 """torch.func: transformations of functions. Public names only."""
 
+from facade.func import custom as custom
 from facade.func.batching import vmap as vmap
 from facade.func.derivatives import grad as grad
 from facade.func.derivatives import grad_and_value as grad_and_value
