@@ -490,5 +490,5 @@ def test_every_function_is_there():
 NOT_OFFERED = {
     "assert_int_or_pair", "boolean_dispatch", "handle_torch_function", "has_torch_function",
     "has_torch_function_unary", "has_torch_function_variadic", "grouped_mm", "scaled_mm",
-    "scaled_grouped_mm", "linear_cross_entropy",
+    "scaled_grouped_mm",
 }  # fmt: skip

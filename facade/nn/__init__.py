@@ -63,11 +63,28 @@ from facade.nn.flatten import Flatten as Flatten
 from facade.nn.flatten import Unflatten as Unflatten
 from facade.nn.fold import Fold as Fold
 from facade.nn.fold import Unfold as Unfold
+from facade.nn.functional.linear_loss import (
+    LinearCrossEntropyOptions as LinearCrossEntropyOptions,
+)
 from facade.nn.instancenorm import InstanceNorm1d as InstanceNorm1d
 from facade.nn.instancenorm import InstanceNorm2d as InstanceNorm2d
 from facade.nn.instancenorm import InstanceNorm3d as InstanceNorm3d
+from facade.nn.lazy import LazyBatchNorm1d as LazyBatchNorm1d
+from facade.nn.lazy import LazyBatchNorm2d as LazyBatchNorm2d
+from facade.nn.lazy import LazyBatchNorm3d as LazyBatchNorm3d
+from facade.nn.lazy import LazyConv1d as LazyConv1d
+from facade.nn.lazy import LazyConv2d as LazyConv2d
+from facade.nn.lazy import LazyConv3d as LazyConv3d
+from facade.nn.lazy import LazyConvTranspose1d as LazyConvTranspose1d
+from facade.nn.lazy import LazyConvTranspose2d as LazyConvTranspose2d
+from facade.nn.lazy import LazyConvTranspose3d as LazyConvTranspose3d
+from facade.nn.lazy import LazyInstanceNorm1d as LazyInstanceNorm1d
+from facade.nn.lazy import LazyInstanceNorm2d as LazyInstanceNorm2d
+from facade.nn.lazy import LazyInstanceNorm3d as LazyInstanceNorm3d
+from facade.nn.lazy import LazyLinear as LazyLinear
 from facade.nn.linear import Identity as Identity
 from facade.nn.linear import Linear as Linear
+from facade.nn.linear_loss import LinearCrossEntropyLoss as LinearCrossEntropyLoss
 from facade.nn.loss import BCELoss as BCELoss
 from facade.nn.loss import BCEWithLogitsLoss as BCEWithLogitsLoss
 from facade.nn.loss import CosineEmbeddingLoss as CosineEmbeddingLoss
@@ -91,6 +108,7 @@ from facade.nn.loss import TripletMarginLoss as TripletMarginLoss
 from facade.nn.loss import TripletMarginWithDistanceLoss as TripletMarginWithDistanceLoss
 from facade.nn.module import Module as Module
 from facade.nn.multihead import MultiheadAttention as MultiheadAttention
+from facade.nn.normalization import CrossMapLRN2d as CrossMapLRN2d
 from facade.nn.normalization import GroupNorm as GroupNorm
 from facade.nn.normalization import LayerNorm as LayerNorm
 from facade.nn.normalization import LocalResponseNorm as LocalResponseNorm
@@ -115,6 +133,8 @@ from facade.nn.pairs import CosineSimilarity as CosineSimilarity
 from facade.nn.pairs import PairwiseDistance as PairwiseDistance
 from facade.nn.parameter import Buffer as Buffer
 from facade.nn.parameter import Parameter as Parameter
+from facade.nn.parameter import UninitializedBuffer as UninitializedBuffer
+from facade.nn.parameter import UninitializedParameter as UninitializedParameter
 from facade.nn.pooling import AdaptiveAvgPool1d as AdaptiveAvgPool1d
 from facade.nn.pooling import AdaptiveAvgPool2d as AdaptiveAvgPool2d
 from facade.nn.pooling import AdaptiveAvgPool3d as AdaptiveAvgPool3d

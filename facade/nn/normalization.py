@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from facade.functions.creation import empty
+from facade.functions.creation import arange, empty
+from facade.functions.linear_algebra import einsum
 from facade.nn import functional as F
 from facade.nn import init
 from facade.nn.module import Module
@@ -201,3 +202,20 @@ class LocalResponseNorm(Module):
 
     def extra_repr(self) -> str:
         return f"{self.size}, alpha={self.alpha}, beta={self.beta}, k={self.k}"
+
+
+class CrossMapLRN2d(LocalResponseNorm):
+    """A :class:`LocalResponseNorm` of ``(N, C, H, W)``, in which channel 0 is around all others."""
+
+    def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
+        super().__init__(size, alpha, beta, k)
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() != 4:
+            raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
+        channel = arange(input.size(1), device=input.device)
+        reach = (self.size - 1) // 2
+        around = (channel - channel.unsqueeze(1)).abs() <= reach
+        around = (around | (channel == 0)).to(input.dtype)  # PyTorch never takes 0 out again
+        total = einsum("cd,ndhw->nchw", around, input.square())
+        return input * (total * (self.alpha / self.size) + self.k).pow(-self.beta)

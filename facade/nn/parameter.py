@@ -1,7 +1,7 @@
 """Tensors that a module owns: its parameters and its buffers."""
 
 from collections import OrderedDict
-from typing import Any
+from typing import Any, ClassVar
 
 from facade import printing
 from facade.functions.creation import empty
@@ -83,3 +83,75 @@ class Buffer(Tensor, metaclass=_MarkedMeta):
         result.persistent = persistent
         result._is_buffer = True
         return result
+
+
+# ---- tensors without a shape ----
+
+
+class UninitializedTensorMixin:
+    """A tensor whose shape is not known yet: it has a dtype and a device."""
+
+    cls_to_become: ClassVar[type]
+    data: Any
+    requires_grad: bool
+
+    def materialize(self, shape, device=None, dtype=None) -> None:
+        """Become an ordinary tensor of this shape; its values are undefined."""
+        old = self.data
+        place, kind = device or old.device, dtype or old.dtype
+        self.data = empty(tuple(shape), device=place, dtype=kind)
+        self.__class__ = self.cls_to_become
+
+    @property
+    def shape(self):
+        raise RuntimeError(
+            "Can't access the shape of an uninitialized parameter or buffer. This error usually "
+            "happens in `load_state_dict` when trying to load an uninitialized parameter into an "
+            "initialized one. Call `forward` to initialize the parameters before accessing their "
+            "attributes."
+        )
+
+    def share_memory_(self):
+        raise RuntimeError(
+            "Can't share memory on an uninitialized parameter or buffer. Call `forward` to "
+            "initialize the parameters before calling `module.share_memory()`."
+        )
+
+    def __repr__(self, *, tensor_contents=None) -> str:
+        return f"<{type(self).__name__}>"
+
+    def __deepcopy__(self, memo):
+        if id(self) not in memo:
+            kind: Any = type(self)
+            memo[id(self)] = kind(self.requires_grad, self.data.device, self.data.dtype)
+        return memo[id(self)]
+
+    def __reduce_ex__(self, proto):
+        return type(self), (self.requires_grad,)
+
+
+def is_lazy(param: Any) -> bool:
+    """Return whether a parameter or buffer has no shape yet."""
+    return isinstance(param, UninitializedTensorMixin)
+
+
+class UninitializedParameter(UninitializedTensorMixin, Parameter):
+    """A parameter whose shape is not known yet."""
+
+    cls_to_become = Parameter
+
+    def __new__(cls, requires_grad: bool = True, device=None, dtype=None):
+        return Tensor._make_subclass(cls, empty(0, device=device, dtype=dtype), requires_grad)
+
+
+class UninitializedBuffer(UninitializedTensorMixin, Tensor):
+    """A buffer whose shape is not known yet."""
+
+    cls_to_become = Tensor
+    __torch_function__: Any = staticmethod(disabled)
+
+    def __new__(cls, requires_grad: bool = False, device=None, dtype=None, persistent: bool = True):
+        made: Any = Tensor._make_subclass(cls, empty(0, device=device, dtype=dtype), requires_grad)
+        made.persistent = persistent
+        made._is_buffer = True
+        return made

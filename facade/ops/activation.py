@@ -9,7 +9,7 @@ from jax.scipy import special
 
 from facade.dtypes import SCALAR_NAMES, dtype, finfo
 from facade.errors import wrap_dim
-from facade.ops.declare import kernel, refuse_dtype
+from facade.ops.declare import kernel, refuse, refuse_dtype
 from facade.ops.registry import Array, Promote, Raw, Scalar, backward_name, op
 
 
@@ -101,6 +101,37 @@ def log_softmax(input: Raw, dim: int, dtype: dtype | None = None) -> jax.Array:
     return _along(_log_softmax, input, dim, dtype)
 
 
+def _check_softmax_backward(name: str):
+    check = check_softmax(name)
+
+    def checked(grad_output, output, dim, input_dtype):
+        check(grad_output, dim, None)
+
+    return checked
+
+
+@op(
+    name="_softmax_backward_data", public="function",
+    check=_check_softmax_backward("softmax"), grad_name="SoftmaxBackwardDataBackward0",
+)  # fmt: skip
+def softmax_backward(grad_output: Raw, output: Raw, dim: int, input_dtype: dtype) -> jax.Array:
+    """Return the gradient at the input of the softmax that gave ``output``."""
+    y, dy = _wide(output), _wide(grad_output)
+    dx = y * (dy - jnp.sum(y * dy, wrap_dim(dim, y.ndim), keepdims=True))
+    return dx.astype(input_dtype.numpy)
+
+
+@op(
+    name="_log_softmax_backward_data", public="function",
+    check=_check_softmax_backward("log_softmax"), grad_name="LogSoftmaxBackwardDataBackward0",
+)  # fmt: skip
+def log_softmax_backward(grad_output: Raw, output: Raw, dim: int, input_dtype: dtype) -> jax.Array:
+    """Return the gradient at the input of the log-softmax that gave ``output``."""
+    y, dy = _wide(output), _wide(grad_output)
+    dx = dy - jnp.exp(y) * jnp.sum(dy, wrap_dim(dim, y.ndim), keepdims=True)
+    return dx.astype(input_dtype.numpy)
+
+
 # ---- functions of one number ----
 
 
@@ -140,7 +171,10 @@ def _hardswish(x):
     return jnp.where(x <= -3, 0, jnp.where(x < 3, x * (x / 6 + 0.5), x))
 
 
-_declare("silu", lambda x: x * jax.lax.logistic(x), "Return ``x * sigmoid(x)``.")
+_declare(
+    "silu", lambda x: x * jax.lax.logistic(x), "Return ``x * sigmoid(x)``.",
+    check=refuse(bool=kernel("silu_cpu"), integer=kernel("silu_cpu")),
+)  # fmt: skip
 _declare("mish", _mish, "Return ``x * tanh(softplus(x))``.")
 _declare("log_sigmoid", _log_sigmoid, "Return ``log(sigmoid(x))``.")
 _declare(
@@ -303,3 +337,12 @@ def prelu(input: Raw, weight: Raw):
 def rrelu(input: Raw, noise: Raw):
     """Return ``x`` above 0 and ``noise * x`` below."""
     return jnp.where(input > 0, input, input * noise.astype(input.dtype))
+
+
+# ---- dropout ----
+
+
+@op(public="", grad_name="NativeDropoutBackward0")
+def native_dropout(input: Raw, mask: Raw, scale: Scalar):
+    """Return ``input`` times ``scale`` where ``mask`` is, and 0 elsewhere."""
+    return input * mask * scale.astype(input.dtype)

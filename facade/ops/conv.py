@@ -1,6 +1,7 @@
 """Convolutions, transposed or not, in any number of dimensions."""
 
 import jax
+import jax.numpy as jnp
 
 from facade.dtypes import C_NAMES, SCALAR_NAMES
 from facade.ops.conv_algorithms import Window, convolve, input_gradient
@@ -171,18 +172,33 @@ def convolution(
     stride, dilation = spread(stride, count), spread(dilation, count)
     window = Window(stride, _pads(padding, kernel, dilation), dilation, groups)
     if transposed:
-        size = [
-            (n - 1) * s - low - high + d * (k - 1) + extra + 1
-            for n, k, s, (low, high), d, extra in zip(
-                x.shape[2:], kernel, *window[:3], spread(output_padding, count), strict=True
-            )
-        ]
-        y = input_gradient(x, weight, window, (x.shape[0], weight.shape[1] * groups, *size))
+        y = _transposed(x, weight, window, spread(output_padding, count))
     else:
         y = convolve(x, weight, window)
     if bias is not None:
         y = y + bias.reshape(-1, *(1,) * count)
     return y if batched else y[0]
+
+
+def _transposed(x, weight, window: Window, output_padding: tuple):
+    """Return the convolution's gradient at its input, ``output_padding`` longer than it must be."""
+    # A whole step more would be one more result of the convolution: there is less padding then,
+    # and zeros where there was none.
+    more = [extra // s * s for extra, s in zip(output_padding, window.stride, strict=True)]
+    padding = tuple(
+        (low, max(high - m, 0)) for (low, high), m in zip(window.padding, more, strict=True)
+    )
+    size = [
+        (n - 1) * s - low - high + d * (k - 1) + extra - m + 1
+        for n, k, s, (low, high), d, extra, m in zip(
+            x.shape[2:], weight.shape[2:], window.stride, padding, window.dilation,
+            output_padding, more, strict=True,
+        )
+    ]  # fmt: skip
+    shape = (x.shape[0], weight.shape[1] * window.groups, *size)
+    y = input_gradient(x, weight, window._replace(padding=padding), shape)
+    beyond = [max(m - high, 0) for (_, high), m in zip(window.padding, more, strict=True)]
+    return jnp.pad(y, ((0, 0), (0, 0), *((0, b) for b in beyond))) if any(beyond) else y
 
 
 def _check_tbc(input, weight, bias, pad):

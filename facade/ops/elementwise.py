@@ -163,7 +163,19 @@ def _check_div(input, other, rounding_mode) -> None:
 )  # fmt: skip
 def div(input: Array, other: Array):
     """Return ``input / other``."""
-    return input / other
+    return _quotient(input, other)
+
+
+@jax.custom_jvp
+def _quotient(x, y):
+    return x / y
+
+
+# PyTorch's derivatives; JAX's own square the divisor, which overflows and loses digits
+_quotient.defjvps(
+    lambda dx, result, x, y: _quotient(dx, y),
+    lambda dy, result, x, y: -dy * _quotient(result, y),
+)
 
 
 # What PyTorch's own functions multiply and divide by is no tensor to them

@@ -178,10 +178,10 @@ def nll_loss(
     """
     x, classes = _batched(input, target)
     kept = jnp.where(classes == ignore_index, 0, classes)
-    return _nll(_at_class(x, kept), classes, weight, reduction, ignore_index, target.shape)
+    return nll(_at_class(x, kept), classes, weight, reduction, ignore_index, target.shape)
 
 
-def _nll(logs, classes, weight, reduction: str, ignore_index: int, shape: tuple):
+def nll(logs, classes, weight, reduction: str, ignore_index: int, shape: tuple):
     """Return the loss from the logarithm of each class's probability."""
     weights = _class_weights(classes, weight, ignore_index, logs.dtype)
     # a class that counts for nothing gives 0 even if its probability is 0 as well
@@ -192,13 +192,13 @@ def _nll(logs, classes, weight, reduction: str, ignore_index: int, shape: tuple)
 
 
 @jax.custom_jvp
-def _log_probability(x, target):
+def log_probability(x, target):
     """Return the logarithm of the softmax along dimension 1 at the target's class."""
     shifted, _, total = _exponentials(x)
     return _of_class(shifted, target) - jnp.log(total)
 
 
-@_log_probability.defjvp
+@log_probability.defjvp
 def _log_probability_jvp(primals, tangents):
     # the exponentials are kept: making them again would take longer than all the rest
     (x, target), dx = primals, tangents[0]
@@ -223,19 +223,19 @@ def _of_class(x, target):
 _check_scores = check_softmax("log_softmax")
 
 
-def _check_cross_entropy(input, target, weight, reduction, ignore_index):
+def check_cross_entropy(input, target, weight, reduction, ignore_index):
     _check_scores(input, min(input.ndim, 2) - 1, None)
     _check_nll(input, target, weight, reduction, ignore_index)
 
 
-@op(public="", check=_check_cross_entropy, grad_name=_nll_name)
+@op(public="", check=check_cross_entropy, grad_name=_nll_name)
 def cross_entropy(
     input: Raw, target: Raw, weight: Raw | None, reduction: str, ignore_index: int
 ) -> jax.Array:
     """Return :func:`nll_loss` of the log-softmax along the classes, without storing that."""
     x, classes = _batched(input, target)
     kept = jnp.where(classes == ignore_index, 0, classes)
-    return _nll(_log_probability(x, kept), classes, weight, reduction, ignore_index, target.shape)
+    return nll(log_probability(x, kept), classes, weight, reduction, ignore_index, target.shape)
 
 
 def _check_smoothed(input, target, weight, reduction, ignore_index, label_smoothing):
@@ -300,16 +300,16 @@ def _check_multi_margin(input, target, p, margin, weight, reduction):
         )
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
-    count = shape[0] if input.ndim == 2 else 1
+    count, classes = (1, 1, *shape)[-2:]
     if target.ndim > 1 or target.numel != count:
         raise RuntimeError(
             "multi_margin_loss: target tensor should be 1-D with size equal to the number of "
             f"input samples (batch size). Expected target size [{count}], but got "
             f"{list(target.shape)}. Input has shape {shape}."
         )
-    if weight is not None and weight.numel != shape[-1]:
+    if weight is not None and weight.numel != classes:
         raise RuntimeError(
-            f"inconsistent weight size, expected {shape[-1]} but got {list(weight.shape)}"
+            f"inconsistent weight size, expected {classes} but got {list(weight.shape)}"
         )
 
 
@@ -318,14 +318,14 @@ def multi_margin_loss(
     input: Raw, target: Raw, p: int, margin: Scalar, weight: Raw | None, reduction: str
 ) -> jax.Array:
     """Return how far other classes come within a margin of the right one, to the power ``p``."""
-    x, classes = _batched(input, target)
+    x, classes = input.reshape((1, 1, *input.shape)[-2:]), target.reshape(-1)
     gap = margin.astype(x.dtype) - _at_class(x, classes)[:, None] + x
     loss = jnp.where(gap > 0, gap**p, 0)
     if weight is not None:
         loss = loss * jnp.take(weight, classes, mode="clip")[:, None]
     loss = jnp.where(jnp.arange(x.shape[1]) == classes[:, None], 0, loss)
-    loss = (jnp.sum(loss, 1) / x.shape[1]).reshape(input.shape[:-1])
-    return reduce(loss, reduction)
+    loss = jnp.sum(loss, 1) / x.shape[1]
+    return reduce(loss.reshape(target.shape) if target.ndim == 0 else loss, reduction)
 
 
 def _check_multilabel(input, target, reduction):

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from facade.dtypes import finfo, float32, from_numpy
+from facade.dtypes import dtype, finfo, float32, from_numpy
 from facade.errors import wrap_dim
 from facade.ops import norm_algorithms
 from facade.ops.declare import kernel, refuse_dtype
@@ -258,6 +258,18 @@ def layer_norm(
     return y.reshape(input.shape).astype(input.dtype)
 
 
+@op(public="", grad_name="NativeGroupNormBackward0")
+def statistics(
+    input: Raw, shape: tuple[int, ...], axes: tuple[int, ...], eps: float, keepdim: bool,
+    to: dtype,
+) -> tuple:  # fmt: skip
+    """Return the mean of ``input`` as ``shape`` over ``axes``, and one over its deviation."""
+    (x,) = _wide(input)
+    _, mean, var = _standardize(x.reshape(shape), axes, eps)
+    results = mean, jax.lax.rsqrt(var + eps)
+    return tuple((s if keepdim else s.squeeze(axes)).astype(to.numpy) for s in results)
+
+
 @op(public="", check=_check_rms, grad_name="MulBackward0")
 def rms_norm(
     input: Raw, normalized_shape: tuple[int, ...], weight: Raw | None, eps: float | None
@@ -278,5 +290,6 @@ def group_norm(
 ) -> jax.Array:
     """Normalize ``(N, C, *)`` over groups of channels; ``weight`` and ``bias`` are ``(C,)``."""
     x, weight, bias = _wide(input, weight, bias)
-    y, _, _ = _standardize(x.reshape(x.shape[0], num_groups, -1), (2,), eps)
+    rows = (x.shape[0], num_groups, math.prod(x.shape[1:]) // num_groups)
+    y, _, _ = _standardize(x.reshape(rows), (2,), eps)
     return _scale(y.reshape(x.shape), weight, bias, _by_channel(x.ndim)).astype(input.dtype)

@@ -43,6 +43,11 @@ def _check_around(input, pad, mode):
             "  - 3D or 4D input: padding size = 4 (pads last 2 dimensions)\n"
             "  - 4D or 5D input: padding size = 6 (pads last 3 dimensions)"
         )
+    if mode != "circular" and 0 in input.shape[-dims - 1 :]:
+        raise RuntimeError(
+            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with possibly 0 batch size "
+            f"and other non-zero dimensions for input, but got: {list(input.shape)}"
+        )
     for dim, (low, high) in enumerate(_sides(pad, input.ndim)):
         size = input.shape[dim]
         if mode == "reflect" and max(low, high) >= size and (low or high):
@@ -54,6 +59,23 @@ def _check_around(input, pad, mode):
             )
         if mode == "circular" and max(low, high) > size:
             raise RuntimeError("Padding value causes wrapping around more than once.")
+        if mode == "circular" and size + low + high < 0:
+            raise RuntimeError("Negative padding value is resulting in an empty dimension")
+    if mode != "circular":
+        _check_left(input.shape[-dims:], _sides(pad, dims), mode)
+
+
+def _check_left(size: tuple, sides: list, mode: str) -> None:
+    """Raise if all that is left of the map is empty."""
+    left = [n + low + high for n, (low, high) in zip(size, sides, strict=True)]
+    if max(left) > 0:
+        return
+    names = "DHW"[-len(size) :]
+    own = [f"{name}: {n}" for name, n in zip(names, size, strict=True)]
+    shown = ", ".join([" ".join(own[:-1]), own[-1]]) if len(own) > 1 else own[0]
+    shown += " " * (mode == "replicate" and len(own) == 2)
+    found = " ".join(f"{name}: {n}" for name, n in zip(names, left, strict=True))
+    raise RuntimeError(f"input ({shown}) is too small. Calculated output {found}")
 
 
 def _around_name(pad, mode) -> str:
@@ -78,19 +100,25 @@ def pad_around(input: Raw, pad: tuple[int, ...], mode: str) -> jax.Array:
 
 def _pad_dim(x, dim: int, low: int, high: int, mode: str):
     """Put pieces of ``x`` before and after it; slices, whose derivative is no scatter."""
-    size = x.shape[dim]
-    cut = lax.slice_in_dim(x, max(-low, 0), size + min(high, 0), axis=dim)
-    low, high, length = max(low, 0), max(high, 0), cut.shape[dim]
+    if mode == "circular":  # repeats what is left of the map; the others look at all of it
+        x = _cut(x, dim, low, high)
+    size, before, after = x.shape[dim], max(low, 0), max(high, 0)
 
     def piece(start: int, end: int):
-        return lax.slice_in_dim(cut, start, end, axis=dim)
+        return lax.slice_in_dim(x, start, end, axis=dim)
 
     if mode == "reflect":
-        before = lax.rev(piece(1, low + 1), (dim,))
-        after = lax.rev(piece(length - 1 - high, length - 1), (dim,))
+        first = lax.rev(piece(1, before + 1), (dim,))
+        last = lax.rev(piece(size - 1 - after, size - 1), (dim,))
     elif mode == "replicate":
-        before = jnp.repeat(piece(0, 1), low, dim)
-        after = jnp.repeat(piece(length - 1, length), high, dim)
+        first = jnp.repeat(piece(0, 1), before, dim)
+        last = jnp.repeat(piece(size - 1, size), after, dim)
     else:
-        before, after = piece(length - low, length), piece(0, high)
-    return jnp.concatenate([before, cut, after], dim)
+        first, last = piece(size - before, size), piece(0, after)
+    found = jnp.concatenate([first, x, last], dim)
+    return found if mode == "circular" else _cut(found, dim, low, high)
+
+
+def _cut(x, dim: int, low: int, high: int):
+    """Return ``x`` without what negative sizes cut off."""
+    return lax.slice_in_dim(x, max(-low, 0), x.shape[dim] + min(high, 0), axis=dim)

@@ -31,7 +31,7 @@ def _size(x, dim: int, eps: float):
 @op(public="", check=_check_cosine, grad_name="SumBackward1")
 def cosine_similarity(x1: Raw, x2: Raw, dim: int, eps: float):
     """Return the cosine of the angle between vectors along ``dim``."""
-    shape = jnp.broadcast_shapes(x1.shape, x2.shape)
+    shape = jnp.broadcast_shapes(x1.shape, x2.shape) or (1,)
     x1, x2 = jnp.broadcast_to(x1, shape), jnp.broadcast_to(x2, shape)
     return jnp.sum((x1 / _size(x1, dim, eps)) * (x2 / _size(x2, dim, eps)), dim)
 

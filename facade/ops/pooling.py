@@ -461,6 +461,19 @@ def max_unpool(input: Raw, indices: Raw, output_size: tuple[int, ...]) -> jax.Ar
     lead = input.shape[: -len(output_size)]
     values = input.reshape(*lead, -1)
     places = indices.reshape(*lead, -1)
-    empty = jnp.zeros((*lead, math.prod(output_size)), input.dtype)
-    filled = jnp.put_along_axis(empty, places, values, -1, inplace=False, mode="clip")
-    return filled.reshape(*lead, *output_size)
+    return _put(values, places, math.prod(output_size)).reshape(*lead, *output_size)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(2,))
+def _put(values, places, size: int):
+    empty = jnp.zeros((*values.shape[:-1], size), values.dtype)
+    return jnp.put_along_axis(empty, places, values, -1, inplace=False, mode="clip")
+
+
+@_put.defjvp
+def _put_jvp(size, primals, tangents):
+    # PyTorch gives the gradient at a place to all that were put there
+    values, places = primals
+    moved = jnp.zeros((*values.shape[:-1], size), values.dtype)
+    index = tuple(jnp.indices(places.shape, sparse=True)[:-1])
+    return _put(values, places, size), moved.at[(*index, places)].add(tangents[0], mode="clip")

@@ -1,5 +1,6 @@
 """What an entry of PyTorch's operator database is here: its function, and its samples."""
 
+import dataclasses
 import functools
 import operator
 import types
@@ -96,6 +97,12 @@ def value(x):
         return facade.device(str(x))
     if isinstance(x, torch.Size):
         return facade.Size(x)
+    if isinstance(x, torch.nn.Module):  # what has no parameters, as it is by default
+        return _found(facade.nn, type(x).__name__)()
+    if dataclasses.is_dataclass(x) and type(x).__module__.startswith("torch."):
+        return _found(facade.nn, type(x).__name__)(
+            **{f.name: value(getattr(x, f.name)) for f in dataclasses.fields(x)}
+        )
     return x
 
 

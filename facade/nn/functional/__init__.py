@@ -1,5 +1,6 @@
 """PyTorch's ``torch.nn.functional``: public names only."""
 
+from facade.nn.functional import native as _native  # noqa: F401 - functions of facade itself
 from facade.nn.functional import reduction as _Reduction  # noqa: F401 - layers ask it
 from facade.nn.functional.activation import _threshold as _threshold
 from facade.nn.functional.activation import celu as celu
@@ -69,6 +70,7 @@ from facade.nn.functional.fractional import fractional_max_pool3d as fractional_
 from facade.nn.functional.fractional import (
     fractional_max_pool3d_with_indices as fractional_max_pool3d_with_indices,
 )
+from facade.nn.functional.linear_loss import linear_cross_entropy as linear_cross_entropy
 from facade.nn.functional.loss import binary_cross_entropy as binary_cross_entropy
 from facade.nn.functional.loss import (
     binary_cross_entropy_with_logits as binary_cross_entropy_with_logits,

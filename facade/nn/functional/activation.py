@@ -2,8 +2,12 @@
 
 import warnings
 
-from facade import aten, functions
+import numpy as np
+
+from facade import aten, functions, mersenne
 from facade.binding import public
+from facade.devices import CPU
+from facade.functions.draws import draw_with, is_traced
 from facade.tensor import Tensor
 
 _SELU = (1.6732632423543772848170429916717, 1.0507009873554804934193349852946)
@@ -97,10 +101,26 @@ def rrelu(
     if lower > upper:
         raise RuntimeError("Lower bound should be less than or equal to the upper bound")
     if training:
-        noise = functions.empty_like(input).uniform_(lower, upper)
+        noise = _slopes(input, lower, upper)
     else:
         noise = functions.full_like(input, (lower + upper) / 2)
     return _finish(input, aten.rrelu(input, noise), inplace)
+
+
+def _slopes(input: Tensor, lower: float, upper: float) -> Tensor:
+    """Return a random slope for each element that is not above 0, and 1 for the others."""
+    if input.device is not CPU or is_traced(CPU):  # one for every element needs no look at them
+        return functions.empty_like(input).uniform_(lower, upper)
+    wide = np.float64 if input.dtype.itemsize == 8 else np.float32
+    low, high = float(wide(lower)), float(wide(upper))
+
+    def on_host(engine, x):
+        below, slopes = x <= 0, np.ones(x.shape, x.dtype)
+        drawn = mersenne.uniform(engine, (int(below.sum()),), np.float64)
+        slopes[below] = drawn * (high - low) + low
+        return slopes
+
+    return draw_with(CPU, None, on_host, "draw", (input,))
 
 
 # ---- smooth ones ----
@@ -242,11 +262,13 @@ def elu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     return elu(input, alpha, True)
 
 
+@public(method=False)
 def selu_(input: Tensor) -> Tensor:
     """In-place version of :func:`selu`."""
     return selu(input, True)
 
 
+@public(method=False)
 def celu_(input: Tensor, alpha: float = 1.0) -> Tensor:
     """In-place version of :func:`celu`."""
     return celu(input, alpha, True)
@@ -257,11 +279,13 @@ def hardtanh_(input: Tensor, min_val: float = -1.0, max_val: float = 1.0) -> Ten
     return hardtanh(input, min_val, max_val, True)
 
 
+@public(method=False)
 def threshold_(input: Tensor, threshold: float, value: float) -> Tensor:
     """In-place version of :func:`threshold`."""
     return _threshold(input, threshold, value, True)
 
 
+@public(method=False)
 def rrelu_(
     input: Tensor, lower: float = 1.0 / 8, upper: float = 1.0 / 3, training: bool = False
 ) -> Tensor:

@@ -96,7 +96,7 @@ def huber_loss(
 # ---- classes ----
 
 
-def _check_classes(target: Tensor, classes: int, ignore_index: int | None = None) -> None:
+def check_classes(target: Tensor, classes: int, ignore_index: int | None = None) -> None:
     """Check the classes: now if they are at hand, else once they are computed.
 
     Raises:
@@ -125,7 +125,7 @@ def nll_loss(
     """
     reduction = resolve(reduction, size_average, reduce)
     loss = aten.nll_loss(input, target, weight, reduction, ignore_index)
-    _check_classes(target, input.shape[min(input.ndim, 2) - 1], ignore_index)
+    check_classes(target, input.shape[min(input.ndim, 2) - 1], ignore_index)
     return loss
 
 
@@ -164,7 +164,7 @@ def cross_entropy(
         loss = aten.nll_loss(logs, target, weight, reduction, ignore_index)
     else:
         loss = aten.cross_entropy(input, target, weight, reduction, ignore_index)
-    _check_classes(target, input.shape[dim], ignore_index)
+    check_classes(target, input.shape[dim], ignore_index)
     return loss
 
 

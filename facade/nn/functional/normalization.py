@@ -10,7 +10,7 @@ from facade.nn.functional.vision import pad
 from facade.tensor import Tensor
 
 
-def _write_statistics(found: tuple, running_mean, running_var) -> Tensor:
+def write_statistics(found: tuple, running_mean, running_var) -> Tensor:
     """Write new running statistics into the tensors that keep them; return the result."""
     kept = [t for t in (running_mean, running_var) if t is not None]
     for old, new in zip(kept, found[1:], strict=False):
@@ -47,8 +47,19 @@ def batch_norm(
     """
     if training:
         _check_count(input.size())
+    return by_batch(input, weight, bias, running_mean, running_var, training, momentum, eps)
+
+
+def by_batch(
+    input: Tensor, weight, bias, running_mean, running_var, training: bool, momentum: float,
+    eps: float,
+) -> Tensor:  # fmt: skip
+    """Return :func:`batch_norm`'s result, of a single value in each channel too."""
+    if not input.numel():
+        scaled = input.clone() if weight is None else input.clone() * weight[0]
+        return scaled if bias is None else scaled + bias[0]
     found = aten.batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps)
-    return _write_statistics(found, running_mean, running_var)
+    return write_statistics(found, running_mean, running_var)
 
 
 def instance_norm(
@@ -69,7 +80,7 @@ def instance_norm(
     found = aten.instance_norm(
         input, weight, bias, running_mean, running_var, use_input_stats, momentum, eps
     )
-    return _write_statistics(found, running_mean, running_var)
+    return write_statistics(found, running_mean, running_var)
 
 
 def _shape(name: str, normalized_shape) -> tuple[int, ...]:

@@ -31,7 +31,7 @@ def embedding(
         raise bad_argument("embedding", "indices", 2, "Tensor", input)
     padding = _padding(padding_idx, weight)
     if max_norm is not None:
-        _renormalize(weight, input, max_norm, norm_type)
+        renormalize(weight, input, max_norm, norm_type)
     if not input.is_floating_point() and weight.ndim:
         check_range(input, weight.shape[0], 0, least=0, text="index out of range in self")
     return aten.embedding(weight, input, padding, scale_grad_by_freq)
@@ -48,7 +48,7 @@ def _padding(padding_idx: int | None, weight: Tensor) -> int:
 
 
 @no_grad()
-def _renormalize(weight: Tensor, input: Tensor, max_norm: float, norm_type: float) -> None:
+def renormalize(weight: Tensor, input: Tensor, max_norm: float, norm_type: float) -> None:
     norms = weight.norm(norm_type, 1, keepdim=True)
     read = zeros(weight.size(0), 1, device=weight.device).index_fill_(0, input.reshape(-1), 1)
     too_long = (read > 0) & (norms > max_norm)
@@ -97,7 +97,7 @@ def embedding_bag(
         offsets = offsets[:-1]
     _check_bags(input, offsets, weight)
     if max_norm is not None:
-        _renormalize(weight, input, max_norm, norm_type)
+        renormalize(weight, input, max_norm, norm_type)
     padding = _padding(padding_idx, weight)
     return aten.embedding_bag(
         weight, input, offsets, mode, per_sample_weights, padding, scale_grad_by_freq
