@@ -113,13 +113,14 @@ class Node:
 
 _WRITTEN_BY_HAND = ("CopySlices", "CopyBackwards")  # in PyTorch's C++, so with their namespace
 _node_types: dict[str, type[Node]] = {}
+SAVED: dict[str, dict[str, property]] = {}  # name of a node -> attributes; autograd fills it
 
 
 def node_type(entry: Entry) -> type[Node]:
     """Return the class of an entry's nodes: its name is what ``grad_fn`` prints."""
     name = entry.grad_name
     if name not in _node_types:
-        _node_types[name] = type(name, (Node,), {"__slots__": ()})
+        _node_types[name] = type(name, (Node,), {"__slots__": ()} | SAVED.get(name, {}))
     entry.node_type = _node_types[name]
     return _node_types[name]
 

@@ -1,7 +1,11 @@
 """torch.autograd.graph and the names around it: the same code under PyTorch and facade."""
 
+import warnings
+
 import pytest
 from parity import both
+
+import facade
 
 CASES = {}
 
@@ -170,6 +174,132 @@ def detached_by_function(torch):
     return torch.detach(leaf(torch, 1.0) * 2)
 
 
+# ---- what nodes save ----
+
+UNARY = ("relu", "sigmoid", "tanh", "exp", "sin", "log", "abs", "rsqrt", "softmax", "log_softmax")
+
+
+def saved(node):
+    """Return what a node saves of its operands and results, by PyTorch's names."""
+    names = ("self", "result", "other", "mat2", "vec", "tensor", "input", "weight", "mask")
+    names = [f"_saved_{name}" for name in names]
+    return {name: getattr(node, name) for name in names if name in dir(node)}
+
+
+@case
+def saved_by_functions_of_one_tensor(torch):
+    x = leaf(torch, 1.0, 2.0)
+    results = [getattr(x, name)(*((0,) if "softmax" in name else ())) for name in UNARY]
+    return [saved(y.grad_fn) for y in results]
+
+
+@case
+def saved_by_products(torch):
+    x, w = leaf(torch, 1.0, 2.0), leaf(torch, 3.0, 4.0)
+    m, n = torch.outer(x, w), torch.outer(w, x)
+    made = [x * w, x * w.detach(), x / w, x * 2, m @ n, m @ n.detach(), m @ x, x.dot(w)]
+    return [saved(y.grad_fn) for y in made]
+
+
+@case
+def saved_by_layers(torch):
+    x, w = torch.ones(1, 2, 3), torch.ones(4, 2, 1, requires_grad=True)
+    y = torch.nn.functional.conv1d(x, w)
+    z = x.masked_fill(x > 0, 2.0) * w[0, 0]
+    return [saved(y.grad_fn), saved(y.masked_fill(y > 1, 0.0).grad_fn), saved(z.grad_fn)]
+
+
+@case
+def saved_tensors_are_the_tensors_themselves(torch):
+    x = leaf(torch, 1.0, 2.0)
+    y = x.exp()
+    z = y * x
+    kept = z.grad_fn._saved_self, y.grad_fn._saved_result
+    return (
+        x.pow(2).grad_fn._saved_self is x,
+        x.pow(2).grad_fn._saved_exponent,
+        z.grad_fn._saved_other is x,
+        [t.grad_fn is y.grad_fn for t in kept],
+        torch.autograd.grad(kept[0].sum(), x),
+    )
+
+
+@case
+def saved_tensors_after_a_read(torch):
+    x = leaf(torch, 1.0, 2.0)
+    y = x.exp()
+    z = y * x
+    z.sum().item()
+    return z.grad_fn._saved_self, z.grad_fn._saved_other is x, y.grad_fn._saved_result
+
+
+@case
+def saved_tensors_freed(torch):
+    y = leaf(torch, 1.0, 2.0).exp()
+    y.sum().backward()
+    return y.grad_fn._saved_result
+
+
+@case
+def nothing_saved(torch):
+    return saved((leaf(torch, 1.0) + 1).grad_fn)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_same_as_torch(name):
     both(CASES[name])
+
+
+# ---- where nan comes from ----
+
+
+def notes_of(step):
+    """Return the warnings, and the notes on the error, of a step that gives nan."""
+    with warnings.catch_warnings(record=True) as told, facade.autograd.detect_anomaly():
+        warnings.simplefilter("always")
+        with pytest.raises(RuntimeError, match="returned nan values") as caught:
+            step()
+    return str(told[-1].message), "\n".join(caught.value.__notes__)
+
+
+def test_first_nan_of_the_forward_is_named():
+    def step():
+        x = leaf(facade, -1.0, 2.0)
+        y = x.log()  # this one
+        loss = (y * y).sum()
+        loss.backward()
+
+    told, note = notes_of(step)
+    assert told.startswith("Error detected in MulBackward0.")
+    assert told.rstrip().endswith("loss = (y * y).sum()")
+    assert note.startswith("nan was first the result of log (LogBackward0), recorded at")
+    assert "y = x.log()  # this one" in note
+    assert "operand 0: tensor([-1.,  2.])\n  result 0: tensor([   nan, 0.6931])" in note
+
+
+def test_nan_of_the_backward_is_named():
+    def step():
+        x = leaf(facade, 0.0, 1.0)
+        (x.sqrt() * 0).sum().backward()
+
+    _, note = notes_of(step)
+    assert note.startswith("nan was first a gradient of sqrt (SqrtBackward0), recorded at")
+    assert "gradient 0: tensor([nan, 0.])" in note
+
+
+def test_error_in_a_backward_is_warned_of():
+    class Fails(facade.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            return x * 1
+
+        @staticmethod
+        def backward(ctx, gradient):
+            raise RuntimeError("no")
+
+    with (
+        pytest.warns(UserWarning, match="Error detected in FailsBackward"),
+        facade.autograd.set_detect_anomaly(True),
+        pytest.raises(RuntimeError, match=r"^no$"),
+    ):
+        Fails.apply(leaf(facade, 1.0)).sum().backward()

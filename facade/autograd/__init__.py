@@ -1,10 +1,12 @@
 """torch.autograd: gradients of tensors, by the graph that recording leaves."""
 
+from facade.autograd import diagnosis as diagnosis
 from facade.autograd import forward_ad as forward_ad
 from facade.autograd import function as function
 from facade.autograd import functional as functional
 from facade.autograd import graph as graph
 from facade.autograd import profiler as profiler
+from facade.autograd import saved_values as saved_values
 from facade.autograd import variable as variable
 from facade.autograd.anomaly_mode import detect_anomaly as detect_anomaly
 from facade.autograd.anomaly_mode import set_detect_anomaly as set_detect_anomaly

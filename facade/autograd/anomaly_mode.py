@@ -2,6 +2,8 @@
 
 import traceback
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from facade import aten
@@ -10,10 +12,16 @@ from facade.tensor import Tensor
 
 
 class _Mode:
-    """Whether anomalies are looked for, and whether nan is one."""
+    """Whether anomalies are looked for, and whether nan is one.
+
+    Attributes:
+        diagnose: Says where nan came from, given a node and its gradients; see
+            :mod:`facade.autograd.diagnosis`.
+    """
 
     enabled = False
     check_nan = True
+    diagnose: Callable[[Any, list], str]
 
 
 mode = _Mode()
@@ -23,11 +31,20 @@ _plain = Node.__init__, PythonNode.__init__
 def _tracing(plain):
     def __init__(self, *arguments) -> None:
         plain(self, *arguments)
-        self.metadata["traceback_"] = traceback.format_stack()[:-2]
+        self.metadata["traceback_"] = _user_stack()
 
     return __init__
 
 
+def _user_stack() -> list[str]:
+    """Return the traceback up to the user's line, as text."""
+    stack = traceback.extract_stack()
+    while stack and (stack[-1].filename == "<string>" or _OURS in Path(stack[-1].filename).parents):
+        stack.pop()
+    return stack.format()
+
+
+_OURS = Path(__file__).parent.parent
 _traced = _tracing(Node.__init__), _tracing(PythonNode.__init__)
 
 
@@ -90,13 +107,15 @@ def examine(node: Any, gradients: list) -> None:
         return
     for i, g in enumerate(gradients):
         if isinstance(g, Tensor) and aten.any(aten.isnan(g.detach())).item():
-            _tell(node)
+            warn(node)
             name = node.name()
-            raise RuntimeError(f"Function '{name}' returned nan values in its {i}th output.")
+            error = RuntimeError(f"Function '{name}' returned nan values in its {i}th output.")
+            error.add_note(mode.diagnose(node, gradients))
+            raise error
 
 
-def _tell(node: Any) -> None:
-    """Warn with the traceback of the forward call."""
+def warn(node: Any) -> None:
+    """Warn of an error in a node's backward, with the traceback of the forward call."""
     made = node.metadata.get("traceback_")
     if made is None:
         text = (

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from facade.autograd.anomaly_mode import mode as anomaly
+from facade.autograd.anomaly_mode import warn
 from facade.autograd.engine import SECOND_TIME, own
 from facade.autograd.grad_mode import no_grad
 from facade.autograd.saved import hooks_for_saved, may_be_written
@@ -190,7 +192,12 @@ class FunctionNode(PythonNode):
                 zeros(a, self.device) if c is None else c
                 for c, a in zip(cotangents, self.outputs, strict=True)
             ]
-        result = call(self.context, *cotangents)
+        try:
+            result = call(self.context, *cotangents)
+        except Exception:
+            if anomaly.enabled:
+                warn(self)
+            raise
         gradients = list(result) if isinstance(result, tuple) else [result]
         while len(gradients) > self.count and gradients[-1] is None:
             gradients.pop()
