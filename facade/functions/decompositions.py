@@ -7,7 +7,7 @@ from facade.binding import public
 from facade.casts import arguments
 from facade.dtypes import int64
 from facade.ops.declare import inexact_only
-from facade.ops.decompositions import check_matrices
+from facade.ops.matrices import check_matrices
 from facade.return_types import named_tuple
 from facade.tape import state
 from facade.tensor import Tensor
@@ -33,6 +33,7 @@ _CholeskyEx = named_tuple("linalg_cholesky_ex", ("L", "info"))
 _InvEx = named_tuple("linalg_inv_ex", ("inverse", "info"))
 _SolveEx = named_tuple("linalg_solve_ex", ("result", "info"))
 _Lu = named_tuple("linalg_lu", ("P", "L", "U"))
+_TriangularSolve = named_tuple("triangular_solve", ("solution", "cloned_coefficient"))
 _Lstsq = named_tuple("linalg_lstsq", ("solution", "residuals", "rank", "singular_values"))
 
 
@@ -115,6 +116,15 @@ def solve_triangular(
     return aten.linalg_solve_triangular(A, B, upper, left, unitriangular)
 
 
+@public(out=True)
+def triangular_solve(
+    input: Tensor, A: Tensor, upper: bool = True, transpose: bool = False,
+    unitriangular: bool = False,
+):  # fmt: skip
+    """Return X of ``A @ X = input`` and A; ``linalg.solve_triangular`` is its newer form."""
+    return _TriangularSolve(*aten.triangular_solve(input, A, upper, transpose, unitriangular))
+
+
 @public
 def det(A: Tensor) -> Tensor:
     """Return the determinant."""
@@ -192,7 +202,7 @@ def cholesky(A: Tensor, *, upper: bool = False) -> Tensor:
     return factor
 
 
-@public(name="cholesky")
+@public(name="cholesky", out=True)
 def _cholesky(input: Tensor, upper: bool = False) -> Tensor:
     """Return the Cholesky factor; :func:`facade.linalg.cholesky` is its newer name."""
     factor, info = aten.cholesky(input, upper)
@@ -205,7 +215,7 @@ def qr(A: Tensor, mode: str = "reduced"):
     return _Qr(*aten.linalg_qr(A, mode))
 
 
-@public(name="qr")
+@public(name="qr", out=True)
 def _qr(input: Tensor, some: bool = True):
     """Return Q and R; :func:`facade.linalg.qr` is its newer name."""
     return _OldQr(*aten.linalg_qr(input, "reduced" if some else "complete"))
@@ -216,7 +226,7 @@ def svd(A: Tensor, full_matrices: bool = True, *, driver: str | None = None):
     return _Svd(*aten.linalg_svd(A, full_matrices))
 
 
-@public(name="svd")
+@public(name="svd", out=True)
 def _svd(input: Tensor, some: bool = True, compute_uv: bool = True):
     """Return U, the singular values and V; :func:`facade.linalg.svd` is its newer form."""
     u, s, vh = aten.linalg_svd(input, not some)
@@ -282,15 +292,31 @@ def matrix_power(A: Tensor, n: int) -> Tensor:
 
 
 def matrix_rank(A: Tensor, tol=None, *, atol=None, rtol=None, hermitian: bool = False) -> Tensor:
-    """Return how many singular values are greater than the tolerance."""
-    values = aten.linalg_svdvals(A)
-    greatest = values.amax(-1, keepdim=True)
-    eps = np.finfo(values.dtype.numpy).eps
-    relative = max(A.shape[-2:]) * eps if rtol is None and atol is None and tol is None else rtol
-    bound = tol if tol is not None else aten.mul(greatest, relative or 0.0)
+    """Return how many singular values are greater than a tolerance.
+
+    Args:
+        tol: The older name of ``atol``, without a relative one beside it.
+        atol, rtol: The tolerance is ``max(atol, rtol * the largest)``, numbers or one per matrix;
+            ``rtol`` is by default what rounding leaves, and 0 if ``atol`` is given.
+        hermitian: Whether the matrices are symmetric; only the lower triangles are looked at then.
+    """
+    check_matrices("matrix_rank", A._aval, square=hermitian)
+    if not A.numel():
+        return A.new_zeros(A.shape[:-2], dtype=int64)
+    values = aten.abs(eigvalsh(A)) if hermitian else svdvals(A)
+    if tol is not None:
+        atol, rtol = tol, 0.0
+    if rtol is None:
+        rounding = max(A.shape[-2:]) * float(np.finfo(values.dtype.numpy).eps)
+        if isinstance(atol, Tensor):
+            rtol = aten.where(atol > 0, 0.0, rounding)
+        else:
+            rtol = 0.0 if atol else rounding
+    bound = aten.mul(values.amax(-1), rtol)
     if atol is not None:
-        bound = bound.clamp_min(atol)
-    return (values > bound).sum(-1)
+        least = atol if isinstance(atol, Tensor) else values.new_tensor(atol)
+        bound = aten.maximum(bound, least)
+    return (values > bound.unsqueeze(-1)).sum(-1)
 
 
 def cond(A: Tensor, p=None) -> Tensor:

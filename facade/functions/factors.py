@@ -45,7 +45,7 @@ def lu_factor(A: Tensor, *, pivot: bool = True):
     return _LuFactor(packed, pivots)
 
 
-@public
+@public(out=True)
 def lu(A: Tensor, pivot: bool = True, get_infos: bool = False):
     """Return L and U packed in one matrix, and the pivots (the oldest form)."""
     packed, pivots, info = aten.linalg_lu_factor_ex(A, pivot)
@@ -69,7 +69,7 @@ def _lu_solve(input: Tensor, LU_data: Tensor, LU_pivots: Tensor) -> Tensor:
     return aten.linalg_lu_solve(LU_data, LU_pivots, input, True, False)
 
 
-@public(method=False)
+@public(method=False, out=True)
 def lu_unpack(
     LU_data: Tensor, LU_pivots: Tensor, unpack_data: bool = True, unpack_pivots: bool = True
 ):
@@ -87,7 +87,7 @@ def householder_product(input: Tensor, tau: Tensor) -> Tensor:
     return aten.linalg_householder_product(input, tau)
 
 
-@public
+@public(out=True)
 def geqrf(input: Tensor):
     """Return R with the reflections that make Q below it, and their factors."""
     return _Geqrf(*(refuse_backward(t, "geqrf") for t in aten.geqrf(input)))

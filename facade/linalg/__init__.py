@@ -1,45 +1,36 @@
 """torch.linalg: matrices factored, inverted, solved, measured."""
 
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
 from facade import aten
+from facade.binding import with_out
+from facade.functions import decompositions, factors, linear_algebra
 from facade.functions.decompositions import LinAlgError as LinAlgError
-from facade.functions.decompositions import cholesky as cholesky
-from facade.functions.decompositions import cholesky_ex as cholesky_ex
-from facade.functions.decompositions import cond as cond
-from facade.functions.decompositions import det as det
-from facade.functions.decompositions import eig as eig
-from facade.functions.decompositions import eigh as eigh
-from facade.functions.decompositions import eigvals as eigvals
-from facade.functions.decompositions import eigvalsh as eigvalsh
-from facade.functions.decompositions import inv as inv
-from facade.functions.decompositions import inv_ex as inv_ex
-from facade.functions.decompositions import lstsq as lstsq
-from facade.functions.decompositions import lu as lu
-from facade.functions.decompositions import matrix_exp as matrix_exp
-from facade.functions.decompositions import matrix_norm as matrix_norm
-from facade.functions.decompositions import matrix_power as matrix_power
-from facade.functions.decompositions import matrix_rank as matrix_rank
-from facade.functions.decompositions import norm as norm
-from facade.functions.decompositions import pinv as pinv
-from facade.functions.decompositions import qr as qr
-from facade.functions.decompositions import slogdet as slogdet
-from facade.functions.decompositions import solve as solve
-from facade.functions.decompositions import solve_ex as solve_ex
-from facade.functions.decompositions import solve_triangular as solve_triangular
-from facade.functions.decompositions import svd as svd
-from facade.functions.decompositions import svdvals as svdvals
-from facade.functions.decompositions import vecdot as vecdot
-from facade.functions.decompositions import vector_norm as vector_norm
-from facade.functions.factors import householder_product as householder_product
-from facade.functions.factors import lu_factor as lu_factor
-from facade.functions.factors import lu_factor_ex as lu_factor_ex
-from facade.functions.factors import lu_solve as lu_solve
-from facade.functions.factors import tensorinv as tensorinv
-from facade.functions.factors import tensorsolve as tensorsolve
-from facade.functions.factors import vander as vander
-from facade.functions.linear_algebra import chain_matmul as multi_dot
 from facade.tensor import Tensor
 
-matmul = aten.matmul
+_FUNCTIONS = {
+    decompositions: """
+        cholesky cholesky_ex cond det eig eigh eigvals eigvalsh inv inv_ex lstsq lu matrix_exp
+        matrix_norm matrix_power matrix_rank norm pinv qr slogdet solve solve_ex solve_triangular
+        svd svdvals vecdot vector_norm
+    """,
+    factors: """
+        householder_product lu_factor lu_factor_ex lu_solve tensorinv tensorsolve vander
+    """,
+}
+
+
+def _offered(function: Callable, name: str) -> Callable[..., Any]:
+    """Return a function as PyTorch offers it here: with ``out=`` and a name that errors say."""
+
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    call.__name__ = call.__qualname__ = f"linalg_{name}"
+    return with_out(call)
 
 
 def cross(input: Tensor, other: Tensor, *, dim: int = -1) -> Tensor:
@@ -52,4 +43,14 @@ def diagonal(A: Tensor, *, offset: int = 0, dim1: int = -2, dim2: int = -1) -> T
     return aten.diagonal(A, offset, dim1, dim2)
 
 
-__all__ = ["matmul", "multi_dot"]
+for _module, _names in _FUNCTIONS.items():
+    for _name in _names.split():
+        globals()[_name] = _offered(getattr(_module, _name), _name)
+cross = _offered(cross, "cross")
+matmul = _offered(aten.matmul, "matmul")
+multi_dot = _offered(linear_algebra.chain_matmul, "multi_dot")
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        """Stand for the functions made above."""

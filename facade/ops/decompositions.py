@@ -9,47 +9,17 @@ from jax import lax
 
 from facade.avals import contiguous_strides
 from facade.dtypes import SCALAR_NAMES, float16
-from facade.ops.declare import expected_type, inexact_only
+from facade.ops.declare import expected_type
 from facade.ops.linalg import product
+from facade.ops.matrices import (
+    check_matrices,
+    check_system,
+    column_strides,
+    matrices_only,
+    symmetric,
+)
 from facade.ops.reduction import p_norm
 from facade.ops.registry import Raw, op
-
-# LAPACK's matrices are column by column, and PyTorch leaves its results so.
-
-
-def column_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the strides of matrices stored column by column."""
-    turned = contiguous_strides((*shape[:-2], shape[-1], shape[-2]))
-    return (*turned[:-2], turned[-1], turned[-2])
-
-
-def _check_matrices(name: str, square: bool = True):
-    def check(input, **static) -> None:
-        check_matrices(name, input, square)
-
-    return check
-
-
-def check_matrices(name: str, input, square: bool = True) -> None:
-    """Raise PyTorch's error unless ``input`` holds (square) matrices of floats.
-
-    Raises:
-        RuntimeError: it doesn't.
-    """
-    if input.ndim < 2:
-        raise RuntimeError(f"linalg.{name}: The input tensor A must have at least 2 dimensions.")
-    rows, columns = input.shape[-2:]
-    if square and rows != columns:
-        raise RuntimeError(
-            f"linalg.{name}: A must be batches of square matrices, "
-            f"but they are {rows} by {columns} matrices"
-        )
-    inexact_only(name, input.dtype)
-    if input.dtype.itemsize < 4:
-        raise RuntimeError(
-            f"linalg.{name}: Low precision dtypes not supported. Got {SCALAR_NAMES[input.dtype]}"
-        )
-
 
 # ---- inverse, solution, determinant ----
 
@@ -64,7 +34,7 @@ def _zero_pivot(a) -> jax.Array:
     return jnp.where(zero.any(-1), first, 0)
 
 
-@op(public="", check=_check_matrices("inv"), grad_name="LinalgInvExBackward0",
+@op(public="", check=matrices_only("inv"), grad_name="LinalgInvExBackward0",
     strides=lambda operands: [column_strides(operands[0].shape), None])  # fmt: skip
 def linalg_inv_ex(input: Raw) -> tuple:
     """Return the inverses, and for each the number of a zero pivot (0: none)."""
@@ -113,30 +83,45 @@ def linalg_solve_ex(input: Raw, other: Raw, left: bool) -> tuple:
     return jnp.linalg.solve(input.mT, other.mT).mT, info
 
 
-@op(public="", check=_check_matrices("det"))
+@op(public="", check=matrices_only("det"))
 def linalg_det(input: Raw) -> jax.Array:
     """Return the determinants."""
     return jnp.linalg.det(input) if input.size else jnp.ones(input.shape[:-2], input.dtype)
 
 
-@op(public="", check=_check_matrices("slogdet"))
+@op(public="", check=matrices_only("slogdet"))
 def linalg_slogdet(input: Raw) -> tuple:
     """Return the determinants' signs and the logarithms of their sizes."""
     sign, size = jnp.linalg.slogdet(input)
     return sign, size
 
 
-@op(public="", check=_check_matrices("pinv", square=False))
+@partial(jax.custom_jvp, nondiff_argnums=(1, 2, 3))
+def _pinv(input, atol: float | None, rtol: float | None, hermitian: bool):
+    matrix = symmetric(input, False) if hermitian else input
+    if atol is not None and input.size:
+        largest = jnp.linalg.norm(matrix, 2, (-2, -1))
+        rtol = jnp.maximum(atol / largest, rtol or 0.0).astype(largest.dtype)
+    return jnp.linalg.pinv(matrix, rtol=rtol)
+
+
+@_pinv.defjvp
+def _pinv_jvp(atol, rtol, hermitian, primals, tangents):
+    # Golub and Pereyra's formula, for the whole matrix even if only a triangle was looked at
+    (a,), (tangent,) = primals, tangents
+    inverse = _pinv(a, atol, rtol, hermitian)
+    adjoint, turned = inverse.mT.conj(), tangent.mT.conj()
+    inner = product(inverse, product(adjoint, turned))
+    outer = product(product(turned, adjoint), inverse)
+    change = inner - product(product(inner, a), inverse) + outer
+    change -= product(inverse, product(a, outer)) + product(product(inverse, tangent), inverse)
+    return inverse, change
+
+
+@op(public="", check=matrices_only("pinv", square=False))
 def linalg_pinv(input: Raw, atol: float | None, rtol: float | None, hermitian: bool) -> jax.Array:
     """Return the Moore-Penrose inverses; smaller singular values than a tolerance count as 0."""
-    if hermitian:
-        # one triangle tells the value, but the gradient is that of the whole matrix
-        input = input + lax.stop_gradient(_symmetric(input, False) - input)
-    if atol is None or not input.size:
-        return jnp.linalg.pinv(input, rtol=rtol)
-    largest = jnp.linalg.norm(lax.stop_gradient(input), 2, (-2, -1))
-    relative = jnp.maximum(atol / largest, rtol or 0.0).astype(largest.dtype)
-    return jnp.linalg.pinv(input, rtol=relative)
+    return _pinv(input, atol, rtol, hermitian)
 
 
 def _check_lstsq(input, other, rcond, residuals) -> None:
@@ -205,79 +190,31 @@ def linalg_solve_triangular(
     )
 
 
-# ---- Cholesky ----
+def _check_old_triangular(input, A, upper, transpose, unitriangular) -> None:
+    for name, matrix in (("b", input), ("A", A)):
+        if matrix.ndim < 2:
+            raise RuntimeError(
+                f"torch.triangular_solve: Expected {name} to have at least 2 dimensions, but it "
+                f"has {matrix.ndim} dimensions instead"
+            )
+    check_system("triangular_solve", input, A)
 
 
-def _failing_minor(a) -> jax.Array:
-    """Return the order of the first leading minor that is not positive, 0 if all are."""
-
-    def eliminate(k, state):
-        rest, order = state
-        pivot = rest[..., k, k].real
-        order = jnp.where((order == 0) & ~(pivot > 0), k + 1, order)
-        column = rest[..., :, k] / rest[..., k, k][..., None]
-        return rest - column[..., :, None] * rest[..., None, k, :], order
-
-    start = a, jnp.zeros(a.shape[:-2], jnp.int32)
-    return lax.fori_loop(jnp.int32(0), jnp.int32(a.shape[-1]), eliminate, start)[1]
+def _old_triangular_strides(operands, **_):
+    b, a = operands
+    batch = np.broadcast_shapes(b.shape[:-2], a.shape[:-2])
+    return [column_strides((*batch, *x.shape[-2:])) for x in (b, a)]
 
 
-def _cholesky(input, upper: bool):
-    lower = lax.linalg.cholesky(input.mT.conj() if upper else input, symmetrize_input=False)
-    return lower.mT.conj() if upper else lower
-
-
-@op(public="", check=_check_matrices("cholesky"), grad_name="LinalgCholeskyExBackward0",
-    strides=lambda operands, upper: [column_strides(operands[0].shape), None])  # fmt: skip
-def linalg_cholesky_ex(input: Raw, upper: bool) -> tuple:
-    """Return the factors, and for each the order of a minor that is not positive (0: none)."""
-    if not input.size:
-        return input, jnp.zeros(input.shape[:-2], jnp.int32)
-    factor = _cholesky(_symmetric(input, upper), upper)
-    fixed = lax.stop_gradient(input)
-    failed = jnp.isnan(lax.stop_gradient(factor).real).any()
-    none = jnp.zeros(input.shape[:-2], jnp.int32)
-    info = lax.cond(failed, _failing_minor, lambda a: none, fixed.mT.conj() if upper else fixed)
-    return factor, info
-
-
-op(linalg_cholesky_ex, name="cholesky", public="", check=_check_matrices("cholesky"),
-    grad_name="CholeskyBackward0",
-    strides=lambda operands, upper: [column_strides(operands[0].shape), None])  # fmt: skip
-
-
-@partial(jax.custom_jvp, nondiff_argnums=(1,))
-def _symmetric(input, upper: bool):
-    """Return the matrices with the triangle in use mirrored; both share the gradient."""
-    half = jnp.triu(input, 1) if upper else jnp.tril(input, -1)
-    diagonal = jnp.diagonal(input, axis1=-2, axis2=-1).real
-    return half + half.mT.conj() + diagonal[..., None] * jnp.eye(input.shape[-1], dtype=input.dtype)
-
-
-@_symmetric.defjvp
-def _symmetric_jvp(upper, primals, tangents):
-    (tangent,) = tangents
-    return _symmetric(*primals, upper), (tangent + tangent.mT.conj()) / 2
-
-
-@op(strides=lambda operands, upper: column_strides(operands[0].shape))
-def cholesky_solve(input: Raw, input2: Raw, upper: bool = False) -> jax.Array:
-    """Return X of ``A @ X = input``, A given by its Cholesky factor ``input2``."""
-    batch = jnp.broadcast_shapes(input.shape[:-2], input2.shape[:-2])
-    b = jnp.broadcast_to(input, (*batch, *input.shape[-2:]))
-    factor = jnp.broadcast_to(input2, (*batch, *input2.shape[-2:]))
-    lower = factor.mT.conj() if upper else factor
-    half = lax.linalg.triangular_solve(lower, b, left_side=True, lower=True)
-    return lax.linalg.triangular_solve(
-        lower, half, left_side=True, lower=True, transpose_a=True, conjugate_a=True
-    )
-
-
-@op(strides=lambda operands, upper: column_strides(operands[0].shape))
-def cholesky_inverse(input: Raw, upper: bool = False) -> jax.Array:
-    """Return the inverse of A, given by its Cholesky factor."""
-    eye = jnp.broadcast_to(jnp.eye(input.shape[-1], dtype=input.dtype), input.shape)
-    return cholesky_solve(eye, input, upper)
+@op(public="", check=_check_old_triangular, strides=_old_triangular_strides)
+def triangular_solve(
+    input: Raw, A: Raw, upper: bool, transpose: bool, unitriangular: bool
+) -> tuple:
+    """Return X of ``A @ X = input`` (of A transposed), and A."""
+    a = A.mT if transpose else A
+    batch = jnp.broadcast_shapes(input.shape[:-2], A.shape[:-2])
+    solution = linalg_solve_triangular(a, input, upper != transpose, True, unitriangular)
+    return solution, jnp.broadcast_to(A, (*batch, *A.shape[-2:]))
 
 
 # ---- orthogonal factors ----
@@ -316,7 +253,7 @@ def _svd_strides(operands, full_matrices):
     return [column_strides(u), None, column_strides(vh)]
 
 
-@op(public="", check=_check_matrices("svd", square=False), strides=_svd_strides)
+@op(public="", check=matrices_only("svd", square=False), strides=_svd_strides)
 def linalg_svd(input: Raw, full_matrices: bool) -> tuple:
     """Return U, the singular values and Vh."""
     u, s, vh = jnp.linalg.svd(input, full_matrices=False)
@@ -329,43 +266,32 @@ def linalg_svd(input: Raw, full_matrices: bool) -> tuple:
     return u, s, jnp.concatenate([vh, whole_h[..., inner:, :]], -2)
 
 
-@op(public="", check=_check_matrices("svd", square=False), grad_name="LinalgSvdBackward0")
+@op(public="", check=matrices_only("svd", square=False), grad_name="LinalgSvdBackward0")
 def linalg_svdvals(input: Raw) -> jax.Array:
     """Return the singular values."""
     return jnp.linalg.svd(input, compute_uv=False)
 
 
-@op(public="", check=_check_matrices("eigh"),
-    strides=lambda operands, uplo: [None, column_strides(operands[0].shape)])  # fmt: skip
-def linalg_eigh(input: Raw, uplo: str) -> tuple:
-    """Return the eigenvalues, ascending, and eigenvectors of symmetric matrices."""
-    values, vectors = jnp.linalg.eigh(_symmetric(input, uplo == "U"), symmetrize_input=False)
-    return values, vectors
-
-
-@op(public="", check=_check_matrices("eigh"), grad_name="LinalgEighBackward0")
-def linalg_eigvalsh(input: Raw, uplo: str) -> jax.Array:
-    """Return the eigenvalues of symmetric matrices, ascending."""
-    return jnp.linalg.eigh(_symmetric(input, uplo == "U"), symmetrize_input=False)[0]
-
-
-@op(public="", check=_check_matrices("eig"),
+@op(public="", check=matrices_only("eig"),
     strides=lambda operands: [None, column_strides(operands[0].shape)])  # fmt: skip
 def linalg_eig(input: Raw) -> tuple:
     """Return the eigenvalues and eigenvectors, complex."""
+    if not input.size:
+        dtype = jnp.result_type(input, jnp.complex64)
+        return jnp.zeros(input.shape[:-1], dtype), jnp.zeros(input.shape, dtype)
     values, vectors = lax.linalg.eig(
         input, compute_left_eigenvectors=False, enable_eigvec_derivs=True
     )
     return values, vectors
 
 
-@op(public="", check=_check_matrices("eig"), grad_name="LinalgEigBackward0")
+@op(public="", check=matrices_only("eig"), grad_name="LinalgEigBackward0")
 def linalg_eigvals(input: Raw) -> jax.Array:
     """Return the eigenvalues, complex."""
     return linalg_eig(input)[0]
 
 
-@op(public="", check=_check_matrices("lu", square=False),
+@op(public="", check=matrices_only("lu", square=False),
     strides=lambda operands: None, grad_name="LinalgLuBackward0")  # fmt: skip
 def linalg_lu(input: Raw) -> tuple:
     """Return P, L and U of ``input = P @ L @ U``."""
@@ -377,7 +303,7 @@ def linalg_lu(input: Raw) -> tuple:
     return jax.nn.one_hot(order, rows, dtype=input.dtype, axis=-2), lower, upper
 
 
-@op(public="", check=_check_matrices("matrix_exp"))
+@op(public="", check=matrices_only("matrix_exp"))
 def linalg_matrix_exp(input: Raw) -> jax.Array:
     """Return the matrix exponentials."""
     return jax.scipy.linalg.expm(input)

@@ -6,8 +6,8 @@ import numpy as np
 from jax import lax
 
 from facade.ops.declare import inexact_only
-from facade.ops.decompositions import check_matrices, column_strides
 from facade.ops.linalg import product
+from facade.ops.matrices import check_matrices, column_strides
 from facade.ops.registry import Raw, op
 
 # ---- LU ----

@@ -8,6 +8,7 @@ import types
 import ml_dtypes
 import numpy as np
 import torch
+from torch.testing._internal.opinfo.core import OpInfo
 from torch.utils import _pytree as pytree
 
 import facade
@@ -68,7 +69,7 @@ def rebound(f):
 
 
 def _inside(x):
-    return rebound(x) if callable(x) and not isinstance(x, type) else value(x)
+    return rebound(x) if callable(x) and not isinstance(x, type | OpInfo) else value(x)
 
 
 def _same_named(f):
