@@ -143,13 +143,15 @@ class Capture:
         reason: Why it can't be run without its Python, None if it can.
     """
 
-    def __init__(self, function: Callable, leaves: list, structure, seen: Seen) -> None:
+    def __init__(
+        self, function: Callable, leaves: list, structure, seen: Seen, alone: bool = False
+    ) -> None:
         roots = {getattr(function, "__name__", "self"): function}
         roots |= {f"argument {i}": x for i, x in enumerate(leaves) if not isinstance(x, Tensor)}
         self.statics = [None if isinstance(x, Tensor) else x for x in leaves]
         tensors = [x for x in leaves if isinstance(x, Tensor)]
         before = Survey(roots, seen)
-        tape = self.tape = StepTrace(device_of(tensors), tensors)
+        tape = self.tape = StepTrace(device_of(tensors), tensors, alone)
         tape.grads.update((x, x._grad) for x in before.tensors if x.requires_grad and x.is_leaf)
         inputs = [tape.arguments[x] for x in tensors]
         args, kwargs = unflatten(structure, _merged(leaves, inputs))
@@ -338,37 +340,38 @@ class Capture:
             return next(results)
         return tensors[source] if isinstance(source, int) else self.instead.get(id(source), source)
 
-    def state(self) -> list:
-        """Return the operands besides the arguments, as they are now: tensors and numbers."""
-        first = len(self.tape.arguments)
-        return [
-            self.fixed[i] if i in self.fixed else self.fetches[i]([])
-            for i in range(first, len(self.tape.operands))
-        ]
+    # ---- as a function of its state ----
 
-    def next_state(self) -> list:
-        """Return for each of :meth:`state` the result that takes its place, or what is added."""
-        first, shown = len(self.tape.arguments), sum(source is None for source in self.sources)
-        added = {count._cell.ref >> 2: more for count, more, _ in self.counts}
-        found: list = []
-        for i in range(first, len(self.tape.operands)):
+    def state(self) -> dict[str, dict[int, Any]]:
+        """Return the operands besides the arguments, as they are now, by kind and number."""
+        found: dict = {"tensors": {}, "counts": {}, "options": {}, "random": {}}
+        for i in range(len(self.tape.arguments), len(self.tape.operands)):
+            x = self.fixed[i] if i in self.fixed else self.fetches[i]([])
+            found[self.tape.kinds.get(i, "tensors")][i] = x
+        return found
+
+    def next_state(self) -> dict[int, tuple]:
+        """Return which result takes an operand's place, or what is added to it."""
+        found: dict[int, tuple] = {}
+        shown = sum(source is None for source in self.sources)
+        for i in range(len(self.tape.arguments), len(self.tape.operands)):
             x = self.fixed.get(i)
-            origins = [self.origins[i]] if x is None and i in self.origins else []
-            origins += [] if x is None else [x, x._cell.storage]
-            at = [
-                k for k, target in enumerate(self.targets) if any(_is(target, o) for o in origins)
-            ]
-            found.append(("result", shown + at[0]) if at else ("add", added.get(i, 0)))
+            origins = [self.origins.get(i)] if x is None else [x, x._cell.storage]
+            for k, target in enumerate(self.targets, shown):
+                if target is not None and any(_is(target, origin) for origin in origins):
+                    found[i] = "result", k
+        counts = [(count, more) for count, more, _ in self.counts]
+        stream = self.tape.stream
+        for number, more in [*counts, *([stream[1:]] if stream else [])]:
+            found[number._cell.ref >> 2] = "add", more
         return found
 
     def check_exportable(self) -> None:
         """Check that the function depends on nothing but its state and its arguments.
 
         Raises:
-            RuntimeError: it draws random numbers, or can't be run without its Python.
+            RuntimeError: it can't be run without its Python.
         """
-        if self.tape.draws:
-            raise RuntimeError("a function that draws random numbers can't be exported")
         if self.tape.fresh:
             raise RuntimeError("run the training step once before it is exported")
         if any(x._cell.storage.version for x in self.tape.arguments.values()):

@@ -9,16 +9,12 @@ import jax.export
 import jax.numpy as jnp
 import numpy as np
 
-from facade.capture import Capture
-from facade.func.run import refill
-from facade.func.trees import flatten
 from facade.interop.pure import to_jax
 from facade.lower import lower
 from facade.nn.module import Module
 from facade.storage import View
 from facade.tape import SLOT
 from facade.tensor import Tensor
-from facade.watching import Seen
 
 
 class Exported:
@@ -56,7 +52,8 @@ class Exported:
         return self.program.mlir_module()
 
     def __call__(self, state: Any, *args: Any) -> Any:
-        return self.program.call(state, *map(_array, args))
+        with jax.enable_x64(True):
+            return self.program.call(state, *map(_array, args))
 
 
 def export(
@@ -70,9 +67,9 @@ def export(
         args: Arguments of the shapes to come.
         platforms: Such as ``("cpu", "cuda")``; this machine's unless given.
     Raises:
-        RuntimeError: the function draws random numbers, or its optimizer has no state yet.
+        RuntimeError: the function can't run without its Python, or its optimizer has no state yet.
     """
-    function, state = to_jax(target) if isinstance(target, Module) else _step(target, args)
+    function, state = to_jax(target, *(() if isinstance(target, Module) else args))
     arrays = [_array(x) for x in args]
     with jax.enable_x64(True):
         made = jax.export.export(jax.jit(function), platforms=platforms)
@@ -85,38 +82,6 @@ def _array(x: Any) -> Any:
 
 def _struct(x: Any) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(jnp.shape(x), jnp.asarray(x).dtype)
-
-
-def _step(function: Callable, args: Sequence[Any]) -> tuple[Callable, Any]:
-    """Return ``(state, *args) -> (result, state)`` and the state of a function."""
-    leaves, structure = flatten((tuple(args), {}))
-    capture = Capture(function, leaves, structure, Seen())
-    capture.check_exportable()
-    tensors = [at for at, x in enumerate(leaves) if isinstance(x, Tensor)]
-    places = [tensors[at] for at in capture.places.values()]
-    pure, tape, following = capture.traced.pure(), capture.tape, capture.next_state()
-    numbers = [*map(np.float64, tape.floats), *map(np.int64, tape.ints)]
-    held = {id(x): i for i, x in enumerate(capture.state())}
-
-    def step(state, *inputs):
-        given, _ = flatten((inputs, {}))
-        values = pure([given[at] for at in places], [*state, *numbers])
-        new = [
-            values[by] if kind == "result" else x + by if by else x
-            for x, (kind, by) in zip(state, following, strict=True)
-        ]
-        computed = iter(values)
-
-        def shown(source: Any) -> Any:
-            if source is None:
-                return next(computed)
-            if isinstance(source, int):
-                return given[tensors[source]]
-            return new[held[id(source)]] if id(source) in held else _array(source)
-
-        return refill(capture.result, map(shown, capture.sources)), new
-
-    return step, [_array(x) for x in capture.state()]
 
 
 # ---- what is recorded ----

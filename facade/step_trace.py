@@ -12,7 +12,7 @@ from facade.func.trace import Input, Trace
 from facade.graph import AccumulateGrad
 from facade.ops.registry import OPS
 from facade.optim.update import Recipe, TransformOptimizer
-from facade.random import Counter
+from facade.random import Counter, default_generator
 from facade.recording import record_on, wrap
 from facade.storage import Storage, View
 from facade.tensor import Tensor
@@ -43,30 +43,35 @@ class StepTrace(Trace):
         fetches: Leaf -> how its operand is found at each call: ``arguments -> tensor | number``.
         grads: Leaves of the graph that it knows -> the gradient they had.
         touched: Storages from outside -> what they were.
-        histories: Tensors from outside that were written -> the node they had.
+        writers: Tensors from outside that were written -> the node they had.
         read: Storages from outside whose values Python asked for -> their version.
         recipes: What optimizers do: ``(optimizer, group number)`` -> recipe, traits, tensors in it.
         counts: Storage of a step count -> ``[the number that stands for it, steps, tensors]``.
         reason: Why the function can't be run without its Python, None if it can.
-        draws, fresh: Whether it draws random numbers, and whether an optimizer had no state yet.
+        kinds: Of what is fetched: ``"options"``, ``"counts"``, ``"random"``.
+        alone: Whether it is to run without facade, so that random numbers are drawn inside.
+        stream: Seed and offset of what is drawn inside, and how many draws there were.
+        fresh: Whether an optimizer had no state yet.
     """
 
     __slots__ = (
-        "arguments", "counts", "draws", "fetches", "fresh", "grads", "histories", "quiet", "read",
-        "reason", "recipes", "storages", "touched",
+        "alone", "arguments", "counts", "fetches", "fresh", "grads", "kinds", "quiet",
+        "read", "reason", "recipes", "storages", "stream", "touched", "writers",
     )  # fmt: skip
 
-    def __init__(self, device, arguments: list[Tensor]) -> None:
+    def __init__(self, device, arguments: list[Tensor], alone: bool = False) -> None:
         super().__init__(device, "jit")
         self.fetches: dict[int, Callable] = {}
         self.grads: dict = {}
         self.touched: dict = {}
-        self.histories: dict = {}
+        self.writers: dict = {}
         self.read: dict = {}
         self.recipes: dict = {}
         self.counts: dict = {}
         self.reason: str | None = None
-        self.quiet = self.fresh = self.draws = False
+        self.quiet = self.fresh = False
+        self.alone, self.stream = alone, None
+        self.kinds: dict[int, str] = {}
         self.storages = {x._cell.storage for x in arguments}
         self.arguments: dict = {}
         for at, x in enumerate(arguments):
@@ -97,7 +102,7 @@ class StepTrace(Trace):
         cell = t._cell
         for x in (t, cell.base if type(cell) is View else None):
             if x is not None and cell.storage.tape is not self:
-                self.histories.setdefault(x, (x._node, x._number))
+                self.writers.setdefault(x, (x._node, x._number))
         self._touch(cell.storage)
 
     def will_read(self, t) -> None:
@@ -109,38 +114,56 @@ class StepTrace(Trace):
         if storage.tape is not self and storage not in self.touched:
             self.touched[storage] = storage.array, storage.tape, storage.ref, storage.version
 
-    def fetched(self, known, fetch: Callable) -> Tensor:
+    def fetched(self, known, fetch: Callable, kind: str = "random") -> Tensor:
         """Return a placeholder for what ``fetch(arguments)`` finds at each call."""
+        self.kinds[len(self.operands)] = kind
         self.fetches[len(self.operands)] = fetch
         return self.placeholder(known)
 
-    def draw(self, draw: Callable, *arguments) -> Tensor:
+    def draw(self, draw: Callable, law, parameters, known, where, generator=None) -> Tensor:
         """Stand for random numbers that each call draws anew."""
-        self.draws = True
-        return self.fetched(arguments[2], lambda _: draw(*arguments))
+        if self.alone:
+            operands = (*self._draw_number(), *law.operands(known.dtype.numpy, *parameters))
+            static = (law.device, known.shape, None if known.contiguous else known.strides)
+            return record_on(where, OPS["draw"], operands, (*static, known.dtype))
+        return self.fetched(known, lambda _: draw(law, parameters, known, where, generator))
 
     def draw_like(self, draw: Callable, engine, *arguments) -> Tensor:
         """Stand for random numbers that depend on tensors.
 
         Those that are computed inside have no values yet: the numbers are drawn in the program.
         """
-        self.draws = True
         where, _, _, name, sources, static = arguments
-        if any(x._cell.storage.tape is self for x in sources):
-            drawn: list[int] = []  # seed and offset, by each call
-
-            def seed(_) -> int:
-                drawn[:] = _seed(engine)
-                return drawn[0]
-
-            numbers = self.fetched(_COUNT, seed), self.fetched(_COUNT, lambda _: drawn[1])
-            operands = (*numbers, *[x.detach() for x in sources])
-            return record_on(where, OPS[name], operands, static)
+        inside = any(x._cell.storage.tape is self for x in sources)
+        if self.alone or inside:
+            numbers = self._draw_number() if self.alone else self._seed(engine)
+            return record_on(where, OPS[name], (*numbers, *[x.detach() for x in sources]), static)
         with self.outside():
             kept = engine.get_state()
             known = draw(*arguments)._aval
             engine.set_state(kept)
         return self.fetched(known, lambda _: draw(*arguments))
+
+    def _seed(self, engine) -> tuple:
+        """Return numbers that each call takes from a generator: seed and offset of a draw."""
+        drawn: list[int] = []
+
+        def seed(_) -> int:
+            on_device = isinstance(engine, Counter)
+            drawn[:] = engine.advance() if on_device else (int(engine.words64(1)[0]) >> 1, 0)
+            return drawn[0]
+
+        return self.fetched(_COUNT, seed), self.fetched(_COUNT, lambda _: drawn[1])
+
+    def _draw_number(self) -> tuple:
+        """Return the seed and the offset of the next draw, which are part of the state."""
+        if self.stream is None:
+            start = default_generator.initial_seed() % 2**31  # JAX has no more bits by default
+            numbers = self.fetched(_COUNT, lambda _: start), self.fetched(_COUNT, lambda _: 0)
+            self.stream = [*numbers, 0]
+        seed, offset, drawn = self.stream
+        self.stream[2] += 1
+        return seed, aten.add(offset, drawn) if drawn else offset
 
     # ---- optimizers ----
 
@@ -151,7 +174,9 @@ class StepTrace(Trace):
             recipe = type(optimizer)._recipe(optimizer, i, group)
             live: Any = copy.copy(recipe)
             live.numbers = [
-                x if isinstance(x, Tensor) else self.fetched(_NUMBER, _option(optimizer, i, k))
+                x
+                if isinstance(x, Tensor)
+                else self.fetched(_NUMBER, _option(optimizer, i, k), "options")
                 for k, x in enumerate(recipe.numbers)
             ]
             tensors = [x for x in recipe.numbers if isinstance(x, Tensor)]
@@ -181,19 +206,12 @@ class StepTrace(Trace):
         storages = [step._cell.storage for step in steps]
         known = self.counts.get(storages[0])
         if known is None:
-            count = self.fetched(_COUNT, lambda _: int(steps[0].item()))
+            count = self.fetched(_COUNT, lambda _: int(steps[0].item()), "counts")
             known = self.counts[storages[0]] = [count, 0, steps]
             self.counts.update((s, known) for s in storages)
         count, taken, _ = known
         known[1] += 1
         return aten.add(count, taken) if taken else count
-
-
-def _seed(engine: Any) -> tuple[int, int]:
-    """Return seed and offset of one draw, and go on in the stream."""
-    if isinstance(engine, Counter):
-        return engine.advance()
-    return int(engine.words64(1)[0]) >> 1, 0
 
 
 def _option(optimizer: TransformOptimizer, i: int, k: int) -> Callable:
@@ -239,7 +257,7 @@ def restore_storages(tape: StepTrace) -> list[tuple]:
             cell = Storage(storage.aval, storage.device, None, tape, storage.ref)
             written[storage] = ([], wrap(cell, storage.aval))
             storage.array, storage.tape, storage.ref, storage.version = kept
-    for x, (node, number) in tape.histories.items():
+    for x, (node, number) in tape.writers.items():
         if x._node is not node and x._cell.storage in written:
             sharers, t = written[x._cell.storage]
             if type(x._cell) is not View:

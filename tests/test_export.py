@@ -79,9 +79,23 @@ def test_a_training_step(tmp_path, kind, options):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
-def test_random_numbers_are_refused():
-    with pytest.raises(RuntimeError, match="random numbers"):
-        export(lambda x: x + torch.rand(3), (torch.ones(3),))
+def test_random_numbers_are_drawn_from_the_state(tmp_path):
+    dropout = torch.nn.Dropout(0.5)
+    ones = torch.ones(1000)
+    made = export(lambda x: (dropout(x), torch.randperm(4)), (ones,))
+    (first, order), state = made(made.state, ones)
+    (second, _), _ = made(state, ones)
+    (again, _), _ = made(made.state, ones)
+    assert 400 < (np.asarray(first) == 0).sum() < 600
+    assert not np.array_equal(first, second)
+    assert np.array_equal(first, again)
+    assert sorted(np.asarray(order)) == [0, 1, 2, 3]
+
+
+def test_what_only_python_can_do_is_refused():
+    found = []
+    with pytest.raises(RuntimeError, match="can't be exported: it changes found"):
+        export(lambda x: found.append(x) or x + 1, (torch.ones(3),))
 
 
 def test_stablehlo_text():

@@ -31,11 +31,11 @@ LEVELS = [
     ["recording", "views", "torch_function", "tensor", "overlap", "_C", "overrides"],
     ["casts", "aten", "underived", "outs", "binding", "random", "autograd", "functions"],
     [
-        *("linalg", "masked", "fft", "signal", "special", "nn", "serialization", "hub", "optim", "utils", "func"),
-        "_higher_order_ops",
+        *("linalg", "masked", "fft", "signal", "special", "nn", "serialization", "hub", "optim"),
+        *("utils", "func", "_higher_order_ops"),
         *("amp", "cpu", "cuda", "backends", "profiler"),
     ],
-    ["vision", "interop", "watching", "step_trace", "capture", "compiler", "export"],
+    ["vision", "watching", "step_trace", "capture", "interop", "compiler", "export"],
     ["__init__", "__main__"],
 ]
 RANK = {name: (level, i) for level, names in enumerate(LEVELS) for i, name in enumerate(names)}

@@ -341,7 +341,8 @@ class Function(_Stored, metaclass=FunctionMeta):
             bound.apply_defaults()
             args = bound.args[not separate :]
         ctx.needs_input_grad = tuple(isinstance(x, Tensor) and x.requires_grad for x in args)
-        if getattr(state.tape, "transform", "jit") != "jit":  # JAX differentiates this tape
+        plain = "to_jax" if state.tape.pure else "jit"
+        if getattr(state.tape, "transform", plain) != "jit":  # JAX differentiates this tape
             return apply_traced(cls, ctx, args, separate)
         edges = tuple((x._node, x._number) if x.requires_grad else None for x in tensors_in(args))
         with no_grad():

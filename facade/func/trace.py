@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import sys
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path as File
 from typing import Any, ClassVar
 
@@ -206,16 +206,7 @@ def lowered(tape: Trace, refs: tuple[int, ...], tracked: tuple[bool, ...]) -> Ca
         tracked: Per result, whether it has a history.
     """
     live = {i << 2 | LEAF for i, tracks in enumerate(tape.live) if tracks}
-    code = []
-    for path in _paths(tape.path):
-        entry, operands, edges = path.step
-        pulls = type(entry) is Pull
-        if not pulls:
-            stopped = [i for i, r in enumerate(operands) if r in live and not path.mask >> i & 1]
-            entry = _stopping(entry, tuple(stopped)) if stopped else entry
-        code.append((entry, operands, edges))
-        if pulls or not live.isdisjoint(operands):
-            live.update(slot << 2 | SLOT for slot in range(path.first, path.end))
+    code = stopped_code(tape.path, live)
     slots = [r >> 2 for r in refs if r & 3 == SLOT]
     body = lower(tuple(code), list(dict.fromkeys(slots)), {})
     stops = [r in live and not t for r, t in zip(refs, tracked, strict=True)]
@@ -226,6 +217,44 @@ def lowered(tape: Trace, refs: tuple[int, ...], tracked: tuple[bool, ...]) -> Ca
         return [jax.lax.stop_gradient(x) if s else x for x, s in zip(results, stops, strict=True)]
 
     return pure
+
+
+def stopped_code(end, live: set[int] | None = None, leaves: Collection[int] = ()) -> list:
+    """Return the instructions up to a path, with no gradient where none was recorded.
+
+    Args:
+        live: References that have a history, to which those of instructions are added; every
+            operand that has none is stopped if not given.
+        leaves: Sources of the tape that are leaves of the graph: a result of the tape with such a
+            history was made a leaf, so no gradient goes on to where it was computed.
+    """
+    code = []
+    for path in _paths(end):
+        entry, operands, edges = path.step
+        pulls = type(entry) is Pull
+        if not pulls:
+            tracks = _tracks(path, leaves)
+            stopped = [i for i, r in enumerate(operands) if _varies(r, live) and not tracks[i]]
+            entry = _stopping(entry, tuple(stopped)) if stopped else entry
+        code.append((entry, operands, edges))
+        if live is not None and (pulls or not live.isdisjoint(operands)):
+            live.update(slot << 2 | SLOT for slot in range(path.first, path.end))
+    return code
+
+
+def _varies(ref: int, live: set[int] | None) -> bool:
+    return ref in live if live is not None else ref >= 0 and ref & 3 in (SLOT, LEAF)
+
+
+def _tracks(path, leaves) -> list[bool]:
+    """Return per operand whether a gradient flows to where it was computed."""
+    _, operands, edges = path.step
+    queue, found = iter(edges), []
+    for i, r in enumerate(operands):
+        edge = next(queue) if path.mask >> i & 1 else None
+        leaf = edge is not None and edge & 1 and edge >> 21 in leaves and r & 3 == SLOT
+        found.append(edge is not None and not leaf)
+    return found
 
 
 def _paths(path) -> list:
@@ -385,4 +414,4 @@ def _place(x: Tensor, tape: Trace) -> int:
     return cell.ref if cell.tape is tape else tape.reach(x)
 
 
-__all__ = ["Input", "Trace", "Traced", "lowered", "record_all"]
+__all__ = ["Input", "Trace", "Traced", "lowered", "record_all", "stopped_code"]

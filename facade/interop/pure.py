@@ -2,12 +2,16 @@
 
 import contextlib
 import functools
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import jax
 
 from facade.devices import CPU
+from facade.func.trace import Input, stopped_code
+from facade.graph import AccumulateGrad
+from facade.interop.steps import step_to_jax
 from facade.nn.module import Module
 from facade.program import flush
 from facade.storage import Storage
@@ -15,20 +19,29 @@ from facade.tape import Tape, state
 from facade.tensor import Tensor
 
 
-def to_jax(target: Callable | Module) -> Any:
+def to_jax(target: Callable | Module, *example: Any) -> Any:
     """Return ``target`` as a pure JAX function.
 
     A function on tensors becomes one on jax arrays. A module becomes a pair: the function
     ``apply(state, *args) -> (result, state)`` and its state, ``{"parameters": {name: array},
     "buffers": {name: array}}``. Both work under ``jax.jit``, ``jax.grad``, ``jax.vmap`` and with
-    optax. Arguments and results are pytrees of arrays.
+    optax. Arguments and results are pytrees of arrays. Gradients stop where PyTorch's do: at
+    ``detach()``, ``no_grad()``, parameters that don't require grad.
+
+    With arguments to record it with, a function that reads and writes what is outside (a training
+    step, one that draws random numbers) becomes such a pair, too; see
+    :func:`facade.interop.steps.step_to_jax`.
 
     Example:
         >>> apply, state = facade.to_jax(model)
         >>> prediction, state = jax.jit(apply)(state, images)
+        >>> apply, state = facade.to_jax(training_step, images, labels)
+        >>> loss, state = jax.jit(apply)(state, images, labels)
     """
     if isinstance(target, Module):
         return _module_to_jax(target)
+    if example:
+        return step_to_jax(target, example)
 
     @functools.wraps(target)
     def pure(*args, **kwargs):
@@ -57,15 +70,33 @@ def _module_to_jax(module: Module):
 @contextlib.contextmanager
 def _own_tapes():
     """Record on fresh tapes inside: what is pending outside stays there."""
-    outer = state.tapes, state.tape
+    outer = state.tapes, state.tape, state.grad
     state.tape = Tape(CPU, pure=True)
-    state.tapes = {CPU: state.tape}
+    state.tape.limit = sys.maxsize
+    state.tapes, state.grad = {CPU: state.tape}, True
     try:
         yield
     finally:
         for tape in state.tapes.values():
             flush(tape)
-        state.tapes, state.tape = outer
+        state.tapes, state.tape, state.grad = outer
+
+
+def _stop_gradients(tape: Tape) -> None:
+    """Have the instructions recorded so far stop JAX's gradients where PyTorch's stop."""
+    path = tape.path
+    masks = []
+    while path.step is not None:
+        masks.append(path.mask)
+        path = path.parent
+    leaves = {i for i, node in enumerate(tape.sources) if type(node) is AccumulateGrad}
+    if tape.backward_pending:
+        leaves.clear()  # a backward() inside asks for their gradients
+    code = stopped_code(tape.path, None, leaves)
+    for (entry, refs, edges), mask in zip(code, masks[::-1], strict=True):
+        path = path.child(entry, refs, edges, mask)
+    tape.path = path
+    tape.nodes.clear()  # nothing is kept for a backward
 
 
 @contextlib.contextmanager
@@ -83,15 +114,38 @@ def _holding(owned: dict, arrays: dict):
 
 
 def _tensors(tree):
-    return jax.tree.map(lambda x: Tensor._from_array(x) if hasattr(x, "shape") else x, tree)
+    return jax.tree.map(lambda x: _argument(x) if hasattr(x, "shape") else x, tree)
+
+
+def _argument(x) -> Tensor:
+    """Return a tensor that holds an array, with a history: JAX may want its gradient."""
+    t = Tensor._from_array(x)
+    if t.is_floating_point() or t.is_complex():
+        t._node, t._number = Input(t._aval), 0
+    return t
 
 
 def _arrays(tree):
-    return jax.tree.map(
-        lambda x: x.__jax_array__() if isinstance(x, Tensor) else x,
-        tree,
-        is_leaf=lambda x: isinstance(x, Tensor),
-    )
+    """Return ``tree`` with arrays for tensors; no gradient flows to those without a history."""
+    tensors = [x for x in jax.tree.leaves(tree, is_leaf=_is_tensor) if _is_tensor(x)]
+    tracks = {id(x): x.requires_grad for x in tensors}
+    for x in tensors:
+        if not x.is_leaf:
+            x._node = None
+    for tape in state.tapes.values():
+        _stop_gradients(tape)
+
+    def array(x):
+        if not _is_tensor(x):
+            return x
+        value = x.__jax_array__()
+        return value if tracks[id(x)] else jax.lax.stop_gradient(value)
+
+    return jax.tree.map(array, tree, is_leaf=_is_tensor)
+
+
+def _is_tensor(x: Any) -> bool:
+    return isinstance(x, Tensor)
 
 
 __all__ = ["to_jax"]

@@ -29,7 +29,8 @@ def _scaled_gradient(rows, factor):
 
 
 def _rows(weight, indices, padding_idx: int, scale_grad_by_freq: bool):
-    rows = jnp.take(weight, indices, axis=0, mode="clip")
+    # in bounds, as checked; JAX's own clipping can't be transposed where 64-bit types are off
+    rows = weight.at[jnp.clip(indices, 0, weight.shape[0] - 1)].get(mode="promise_in_bounds")
     if padding_idx >= 0:
         padding = (indices == padding_idx)[..., None]
         rows = jnp.where(padding, jax.lax.stop_gradient(rows), rows)
