@@ -300,11 +300,16 @@ def images(torch):
     return torch.randn(6, 1, 4, 4), torch.tensor([0, 1, 2, 0, 1, 2])
 
 
-def per_sample(torch, train):
+def evaluated(torch):
+    return per_sample(torch, network(torch).eval())
+
+
+def without_statistics(torch):
+    return per_sample(torch, torch.func.replace_all_batch_norm_modules_(network(torch)))
+
+
+def per_sample(torch, net):
     """Gradients of each image's loss, batch norm included."""
-    net = network(torch).train(train)
-    if train:
-        torch.func.replace_all_batch_norm_modules_(net)
     state = {k: p.detach() for k, p in net.named_parameters()}
     buffers = dict(net.named_buffers())
 
@@ -351,14 +356,25 @@ def ensemble(torch):
 def training_batch_norm(torch):
     net = network(torch)
     x, y = images(torch)
-    state, buffers = dict(net.named_parameters()), dict(net.named_buffers())
+    state = {name: p.detach() for name, p in net.named_parameters()}
+    buffers = dict(net.named_buffers())
 
     def loss(state, buffers):
         out = torch.func.functional_call(net, (state, buffers), x)
         return torch.nn.functional.cross_entropy(out, y), buffers
 
-    found, (value, _) = torch.func.grad_and_value(loss, has_aux=True)(state, buffers)
-    return found, value
+    found, (value, seen) = torch.func.grad_and_value(loss, has_aux=True)(state, buffers)
+    return found, value, seen, buffers
+
+
+def statistics_under_vmap(torch):
+    return per_sample(torch, network(torch))
+
+
+def with_group_norm(torch):
+    torch.manual_seed(3)
+    layers = torch.nn.Conv2d(1, 2, 3), torch.nn.GroupNorm(1, 2), torch.nn.Flatten()
+    return per_sample(torch, net(torch, *layers, torch.nn.Linear(8, 3)))
 
 
 def tied(torch):
@@ -372,13 +388,59 @@ def tied(torch):
 @pytest.mark.parametrize(
     "code",
     [
-        lambda t: per_sample(t, False), lambda t: per_sample(t, True), inside_a_loss,
-        hessian_vector_product, ensemble, tied,
+        evaluated, without_statistics, statistics_under_vmap, with_group_norm, inside_a_loss,
+        hessian_vector_product, ensemble, training_batch_norm, tied,
     ],
-    ids=["per sample, eval", "per sample, train", "loss", "hvp", "ensemble", "tied"],
 )  # fmt: skip
 def test_with_modules(code):
     both(lambda torch: dense(code(torch)))
+
+
+# ---- writes --------------------------------------------------------------------------------------
+
+
+def written(torch, transform, x=None):
+    """The result and what was written, which is the caller's own tensor."""
+    x = rows(torch).clone() if x is None else x
+    return transform(x), x
+
+
+def captured(torch, write):
+    total = torch.zeros(3)
+    transformed = torch.func.grad(lambda x: (write(total, x) * x).sum())
+    return transformed(rows(torch)[1])
+
+
+def argument(torch):
+    """A second argument is written, with a value that depends on a weight outside."""
+    w, total = torch.ones(3, requires_grad=True), torch.zeros(3)
+    slopes = torch.func.grad(lambda x, y: (y.add_(x * w) * x).sum())(rows(torch)[1], total)
+    slopes.sum().backward()
+    return slopes.detach(), w.grad, total.detach()
+
+
+WRITES = {
+    "vmap": lambda t: written(t, t.vmap(lambda row: row.mul_(2))),
+    "vmap of columns": lambda t: written(t, t.vmap(lambda row: row.mul_(2), in_dims=1)),
+    "vmap of a view": lambda t: written(t, lambda x: t.vmap(lambda row: row.mul_(2))(x[1:])),
+    "vmap of vmap": lambda t: written(t, t.vmap(t.vmap(lambda x: x.add_(1)))),
+    "jvp": lambda t: written(t, lambda x: t.func.jvp(lambda x: x.mul_(3) * x, (x,), (x + 1,))),
+    "jacfwd": lambda t: written(t, t.func.jacfwd(lambda x: x.mul_(3).sum())),
+    "argument": argument,
+    "grad": lambda t: written(t, t.func.grad(lambda x: x.mul_(2).sum())),
+    "grad, view": lambda t: written(t, t.func.grad(lambda x: x[0].mul_(2).sum())),
+    "vjp": lambda t: written(t, lambda x: t.func.vjp(lambda x: x.mul_(2), x)),
+    "jacrev": lambda t: written(t, t.func.jacrev(lambda x: x.mul_(2))),
+    "captured, number": lambda t: captured(t, lambda total, x: total.add_(1)),
+    "captured, tensor": lambda t: captured(t, lambda total, x: total.mul_(x)),
+    "captured, copy": lambda t: captured(t, lambda total, x: total.copy_(x.sin())),
+    "captured, unary": lambda t: captured(t, lambda total, x: total.exp_()),
+}
+
+
+@pytest.mark.parametrize("case", WRITES)
+def test_writes(case):
+    both(lambda torch: dense(WRITES[case](torch)))
 
 
 def test_a_captured_tensor_is_not_changed():
@@ -390,7 +452,7 @@ def test_a_captured_tensor_is_not_changed():
 
     with pytest.raises(RuntimeError, match="mutate a captured Tensor"):
         facade.func.grad(f)(facade.ones(3))
-    assert total.tolist() == [0, 0, 0]
+    assert total.tolist() == [0, 0, 0] and not total.requires_grad
     with pytest.raises(RuntimeError, match="writes in place to a Tensor from outside"):
         facade.vmap(f)(facade.ones(2, 3))
     assert total.tolist() == [0, 0, 0]

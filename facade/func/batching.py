@@ -92,14 +92,22 @@ def vmap(
         tape = BatchTrace(device_of(tensors), size, randomness)
         rows = [x if d is None else tape.row_of(x, d) for x, d in zip(leaves, axes, strict=True)]
         operands = tuple(x for x, d in zip(leaves, axes, strict=True) if d is not None)
-        with tape.recording():
-            output = func(*unflatten(structure, rows), **kwargs)
-            del rows
-            results = tensors_of(output)
-        if tape.written_outside():
-            raise RuntimeError(_MUTATED)
-        traced = Traced(tape, results, len(operands))
-        places = _out_axes(name, out_dims, output)
+        try:
+            with tape.recording():
+                output = func(*unflatten(structure, rows), **kwargs)
+                results = tensors_of(output)
+            if tape.written_outside():
+                raise RuntimeError(_MUTATED)
+            pairs = zip(leaves, rows, axes, strict=True)
+            written = [
+                (x, tape.value_of(row._cell), d)
+                for x, row, d in pairs
+                if d is not None and row._cell.version
+            ]
+            traced = Traced(tape, results, len(operands), [w[:2] for w in written])
+        finally:
+            tape.finish()
+        places = _out_axes(name, out_dims, output) + [d for *_, d in written]
         return refill(output, _record(traced, tape, places, operands, chunk_size))
 
     return wrapped

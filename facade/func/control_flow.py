@@ -21,13 +21,15 @@ def _traced(name: str, function: Callable, operands: list[Tensor], avals=None) -
         tape.placeholder(a, x, Input(a) if x._fresh_node() is not None else None)
         for x, a in zip(operands, known, strict=True)
     ]
-    with tape.recording():
-        result = function(*inputs)
-        found = tensors_of(result)
-    del inputs
-    if tape.written_outside():
-        raise RuntimeError(f"{name}: a function writes in place to a tensor from outside")
-    return Traced(tape, found, len(operands)), result
+    try:
+        with tape.recording():
+            result = function(*inputs)
+            found = tensors_of(result)
+        if tape.written_outside():
+            raise RuntimeError(f"{name}: a function writes in place to a tensor from outside")
+        return Traced(tape, found, len(operands)), result
+    finally:
+        tape.finish()
 
 
 # ---- cond ----

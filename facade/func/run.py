@@ -8,10 +8,11 @@ from facade.func.trees import flatten, tensors_of, unflatten
 from facade.tape import state
 from facade.tensor import Tensor
 
+_REVERSE_MODE = ("grad", "jacrev", "vjp")
 _MUTATED = (
     "During a grad (vjp, jvp, grad, etc) transform, the function provided attempted to call "
-    "in-place operation that would mutate a captured Tensor. This is not supported; please rewrite "
-    "the function being transformed to explicitly accept the mutated Tensor(s) as inputs."
+    "in-place operation ({}) that would mutate a captured Tensor. This is not supported; please "
+    "rewrite the function being transformed to explicitly accept the mutated Tensor(s) as inputs."
 )
 
 
@@ -38,7 +39,8 @@ class Call:
                 they don't fit. Both are given with tensors of the trace in them.
         """
         tape = Trace(device_of(self.wanted), self.transform)
-        inputs = [tape.placeholder(x._aval, x, Input(x._aval)) for x in self.wanted]
+        leaf = self.transform in _REVERSE_MODE
+        inputs = [tape.placeholder(x._aval, x, Input(x._aval, leaf)) for x in self.wanted]
         args = list(self.args)
         for i, x in zip(self.chosen, unflatten(self.structure, inputs), strict=True):
             args[i] = x
@@ -48,11 +50,24 @@ class Call:
                 result, aux = check(function(*args, **self.kwargs))
                 args.clear()
                 found = tensors_of((result, aux))
+            written = self._written(tape, inputs)
+            return Traced(tape, found, len(self.wanted), written), result, aux
         finally:
             state.grad = was
-        if tape.written_outside():
-            raise RuntimeError(_MUTATED)
-        return Traced(tape, found, len(self.wanted)), result, aux
+            tape.finish()
+
+    def _written(self, tape: Trace, inputs: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
+        """Return the arguments that the function wrote to, with what it wrote.
+
+        Raises:
+            RuntimeError: it wrote to something else from outside.
+        """
+        outside = tape.written_outside()
+        given = {x._cell.storage for x in tensors_of((self.args, self.kwargs))}
+        if not given.issuperset(x._cell for x, _ in outside):
+            raise RuntimeError(_MUTATED.format(tape.first_write))
+        pairs = zip(self.wanted, inputs, strict=True)
+        return outside + [(x, tape.value_of(i._cell)) for x, i in pairs if i._cell.version]
 
 
 def device_of(tensors: Sequence[Tensor]):

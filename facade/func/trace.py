@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path as File
 from typing import Any, ClassVar
 
@@ -24,14 +24,20 @@ from facade.tensor import Tensor
 
 MAX_KEPT = 512  # functions lowered; the oldest is forgotten
 
+_OVERLOADED = ("add", "div", "mul", "sub")
 _PACKAGE = str(File(__file__).parent.parent)
 
 
 class Input(PythonNode):
-    """The history of a placeholder: gradients go no further."""
+    """The history of a placeholder: gradients go no further.
 
-    def __init__(self, known: Aval) -> None:
+    Attributes:
+        leaf: Whether it is differentiated with respect to, so that it can't be written.
+    """
+
+    def __init__(self, known: Aval, leaf: bool = False) -> None:
         super().__init__((), (known,))
+        self.leaf = leaf
 
     def backward(self, cotangents: list, create_graph: bool) -> list:
         """Return the gradients of no operands."""
@@ -52,7 +58,10 @@ class Trace(Tape):
         outer: The tape that was recorded on before.
     """
 
-    __slots__ = ("checks", "live", "operands", "outer", "places", "transform", "written")
+    __slots__ = (
+        "checks", "first_write", "histories", "live", "operands", "outer", "places", "transform",
+        "written",
+    )  # fmt: skip
     residuals: ClassVar[dict] = {}  # of what was flushed: nothing is
 
     def __init__(self, device, transform: str) -> None:
@@ -64,6 +73,8 @@ class Trace(Tape):
         self.checks: list[tuple] = []
         self.places: dict = {}
         self.written: list = []
+        self.histories: list = []
+        self.first_write = ""  # PyTorch's name of the op that first wrote outside
         self.outer: Any = None
 
     @property
@@ -132,26 +143,56 @@ class Trace(Tape):
         """Take note that Python asks for the value of a tensor from outside: it is what it is."""
 
     def will_write(self, t) -> None:
-        """Remember what is about to be written, if it may be somebody else's."""
+        """Remember what is about to be written, if it may be somebody else's.
+
+        Raises:
+            RuntimeError: it is what the function is differentiated with respect to.
+        """
+        base = getattr(t._cell, "base", None)
+        for x, kind in ((t, "a leaf"), (base, "a view of a leaf")):
+            if x is not None and type(x._node) is Input and x._node.leaf and state.grad:
+                raise RuntimeError(
+                    f"{kind} Variable that requires grad is being used in an in-place operation."
+                )
         storage = t._cell.storage
         if storage.tape is not self:
+            self.first_write = self.first_write or self._writing(t)
             kept = (storage.array, storage.tape, storage.ref, storage.version)
             self.written.append((weakref.ref(storage), kept))
+            owners = [x for x in (t, base) if x is not None]
+            self.histories += [(x, x._node, x._number) for x in owners]
 
-    def written_outside(self) -> bool:
-        """Give what was written outside its value back; return whether there was anything."""
-        self.places.clear()
-        found = False
+    def _writing(self, t) -> str:
+        """Return PyTorch's name of the op that is about to write to ``t``: the last recorded."""
+        ref = self.places.get((t._cell, t._cell.storage.version, t._node, t._number))
+        if self.path.step is None or ref is None or self.path.step[1][:1] != (ref,):
+            return "aten::copy_"
+        name = self.path.step[0].name
+        return f"aten::{name}_.Tensor" if name in _OVERLOADED else f"aten::{name}_"
+
+    def written_outside(self) -> list[tuple[Tensor, Tensor]]:
+        """Return the tensors outside that were written, with what was written."""
+        storages = [reference() for reference, _ in self.written]
+        return [
+            (wrap(storage, storage.aval), self.value_of(storage))
+            for storage in dict.fromkeys(storages)
+            if storage is not None and storage.tape is self
+        ]
+
+    def value_of(self, storage: Storage) -> Tensor:
+        """Return a tensor of what a storage holds on this tape now."""
+        return wrap(Storage(storage.aval, self.device, None, self, storage.ref), storage.aval)
+
+    def finish(self) -> None:
+        """Give what was written outside its value back, and let go of what refers to this tape."""
         for reference, kept in reversed(self.written):
             storage = reference()
             if storage is not None and storage.tape is self:
                 storage.array, storage.tape, storage.ref, storage.version = kept
-                found = True
-        return found
-
-    def finish(self) -> None:
-        """Let go of what only recording needs: all of it refers to this tape in turn."""
-        self.pending, self.nodes, self.sources, self.checks, self.written = [], [], [], [], []
+        for x, node, number in reversed(self.histories):
+            x._node, x._number = node, number
+        self.pending, self.nodes, self.sources, self.checks = [], [], [], []
+        self.written, self.histories = [], []
         self.source_of, self.places, self.outer = {}, {}, None
 
     # ---- recording ----
@@ -293,15 +334,21 @@ class Traced:
 
     Attributes:
         tape: With the operands it reads.
-        results: Its results, whose values are places on the tape. After them come the values that
-            its checks look at.
+        results: Its results, whose values are places on the tape. After them comes what it wrote,
+            and the values that its checks look at.
         count: How many placeholders come first among the operands.
+        written: Tensors outside, with what the function wrote to them.
     """
 
-    def __init__(self, tape: Trace, results: list[Tensor], count: int) -> None:
+    def __init__(
+        self, tape: Trace, results: list[Tensor], count: int, written: Sequence[tuple] = ()
+    ) -> None:
         self.tape, self.count = tape, count
         self.errors = [error for _, error in tape.checks]
-        results = results + [wrap(cell, cell.aval) for cell, _ in tape.checks]
+        self.targets = [t for t, _ in written]
+        self.extra = len(written) + len(tape.checks)
+        results = results + [value for _, value in written]
+        results += [wrap(cell, cell.aval) for cell, _ in tape.checks]
         with tape.recording():
             self.refs = tuple([_place(r, tape) for r in results])
         self.tracked = tuple([r._node is not None for r in results])
@@ -321,9 +368,15 @@ class Traced:
         return self.checked(record_all(_alone, (transform, *key), (self,), inputs))
 
     def checked(self, results: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """Have the last results looked at once they are computed; return the others."""
-        end = len(results) - len(self.errors)
-        for x, error in zip(results[end:], self.errors, strict=True):
+        """Return the results proper; write the others where they belong, or have them checked.
+
+        What the function wrote is written only the first time.
+        """
+        end = len(results) - self.extra
+        for x, value in zip(self.targets, results[end:], strict=False):
+            x.detach().write(value.detach())
+        self.targets = []
+        for x, error in zip(results[len(results) - len(self.errors) :], self.errors, strict=True):
             later(x._cell, error)
         return results[:end]
 
