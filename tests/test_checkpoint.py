@@ -1,9 +1,11 @@
 """utils.checkpoint: values and behaviour as in PyTorch, and memory saved in the program."""
 
+import functools
 import warnings
 
 import jax
 import pytest
+import torch
 from parity import both
 
 import facade
@@ -220,7 +222,7 @@ def test_not_said_which():
     both(run)
 
 
-def train(reentrant, depth=16, size=64):
+def train(reentrant, depth=16, size=64, **options):
     """Record a training step of layers that are checkpointed, and return its compiled program."""
     facade.zeros(1).item()  # what other tests have recorded runs now
     weight = facade.full((size, size), 0.01, requires_grad=True)
@@ -236,7 +238,7 @@ def train(reentrant, depth=16, size=64):
             x = layer(x)
         else:
             x = facade.utils.checkpoint.checkpoint(
-                layer, x + 0 * weight[0], use_reentrant=reentrant
+                layer, x + 0 * weight[0], use_reentrant=reentrant, **options
             )
     x.sum().backward()
     tape = weight.grad._cell.tape
@@ -254,6 +256,145 @@ def test_memory(reentrant):
     assert sizes[1].temp_size_in_bytes < sizes[0].temp_size_in_bytes / 2
     costs: list = [c.cost_analysis() for c in (plain, kept)]
     assert costs[1]["flops"] > costs[0]["flops"] * 1.2
+
+
+def products_kept(torch):
+    """Return the contexts that keep the results of matrix products."""
+    make = torch.utils.checkpoint.create_selective_checkpoint_contexts
+    return functools.partial(make, [torch.ops.aten.mm.default])
+
+
+def test_memory_of_a_policy():
+    programs = train(None), train(False), train(False, context_fn=products_kept(facade))
+    memories: list = [c.memory_analysis() for c in programs]
+    plain, none, products = (m.temp_size_in_bytes for m in memories)
+    assert none < products < plain
+    texts: list = [c.as_text() for c in programs]
+    counts = [text.count(" dot(") for text in texts]
+    assert counts[1] - counts[2] == 3  # a layer's products, which aren't computed again
+
+
+SELECTIVE = {
+    "listed": lambda torch: products_kept(torch),
+    "neither": lambda torch: lambda: torch.utils.checkpoint.create_selective_checkpoint_contexts(3),
+}
+
+
+@pytest.mark.parametrize("read", [False, True])
+@pytest.mark.parametrize("name", SELECTIVE)
+def test_policy(name, read):
+    def run(torch):
+        w, x = leaf(torch, [1.0, 2.0], [0.5, -1.0]), leaf(torch, [1.0, 3.0], [2.0, 1.0])
+        y = torch.utils.checkpoint.checkpoint(
+            lambda x: (x @ w).sin() @ w, x, use_reentrant=False, context_fn=SELECTIVE[name](torch)
+        )
+        if read:
+            y.tolist()
+        y.sum().backward(retain_graph=True)
+        return y.detach(), x.grad, w.grad
+
+    both(run)
+
+
+def test_policy_wants_overloads():
+    for library in (facade, torch):
+        with pytest.raises(ValueError, match=r"be an OpOverload but got: aten\.mm of"):
+            make = library.utils.checkpoint.create_selective_checkpoint_contexts
+            make([library.ops.aten.mm])
+
+
+def test_policy_is_asked():
+    def run(torch):
+        asked = []
+        policy = torch.utils.checkpoint.CheckpointPolicy
+
+        def keep_some(context, op, *args, **kwargs):
+            asked.append((str(op), context.is_recompute, context.op_output.shape, len(args)))
+            return policy.MUST_SAVE if len(asked) % 2 else policy.PREFER_RECOMPUTE
+
+        w, x = torch.ones(2, 2, requires_grad=True), torch.ones(3, 2)
+        make = torch.utils.checkpoint.create_selective_checkpoint_contexts
+        y = torch.utils.checkpoint.checkpoint(
+            lambda x: (torch.mm(x, w) * w[0]).exp().tanh(), x,
+            use_reentrant=False, context_fn=lambda: make(keep_some),
+        )  # fmt: skip
+        y.sum().backward()
+        return [each for each in asked if "select" not in each[0]], w.grad
+
+    both(run)
+
+
+def test_policy_keeps_for_one_backward():
+    def run(torch):
+        w = torch.ones(2, 2, requires_grad=True)
+        y = torch.utils.checkpoint.checkpoint(
+            lambda: (w @ w).sin(), use_reentrant=False, context_fn=products_kept(torch)
+        )
+        y.sum().backward(retain_graph=True)
+        y.sum().backward()
+
+    both(run)
+
+
+def changing(torch, second, **options):
+    """Run the backward of a function that does something else the second time."""
+    runs = []
+
+    def function(x):
+        runs.append(x)
+        return x.exp() * x if len(runs) == 1 else second(torch, x)
+
+    x = leaf(torch, 1.0, 2.0)
+    torch.utils.checkpoint.checkpoint(function, x, use_reentrant=False, **options).sum().backward()
+
+
+@pytest.mark.parametrize(
+    ("second", "told"),
+    [
+        (lambda torch, x: x * 1, "A different number of tensors was saved during the original"),
+        (
+            lambda torch, x: (torch.cat([x, x]).exp() * torch.cat([x, x]))[:2],
+            "Recomputed values for the following tensors have different metadata",
+        ),
+    ],
+)
+def test_second_run_differs(second, told):
+    for library in (facade, torch):
+        with pytest.raises(library.utils.checkpoint.CheckpointError, match=told):
+            changing(library, second)
+
+
+def test_debug_lists_the_ops():
+    with pytest.raises(
+        facade.utils.checkpoint.CheckpointError, match="ExpBackward0\\nMulBackward0"
+    ):
+        changing(facade, lambda torch, x: x * 1, debug=True)
+    error = facade.utils.checkpoint.CheckpointError
+    with facade.utils.checkpoint.set_checkpoint_debug_enabled(True), pytest.raises(error) as told:
+        changing(facade, lambda torch, x: x * 1)
+    assert "Operations of the forward pass" in str(told.value)
+
+
+def test_arguments():
+    def run(torch):
+        found = []
+        for options in ({"determinism_check": "some"}, {"early_stop": False}):
+            try:
+                y = torch.utils.checkpoint.checkpoint(
+                    lambda x: x.sin(), leaf(torch, 1.0), use_reentrant=False, **options
+                )
+                found.append(y.detach())
+            except ValueError as error:
+                found.append(str(error))
+        x = leaf(torch, 1.0)
+        found.append(torch.utils.checkpoint.detach_variable((x * 2, 3)))
+        with pytest.warns(UserWarning, match="None of the inputs have requires_grad=True"):
+            torch.utils.checkpoint.check_backward_validity([x.detach()])
+        with pytest.warns(UserWarning, match="In version 2.9 we will raise an exception"):
+            torch.utils.checkpoint.checkpoint_sequential([torch.sin, torch.cos], 2, x)
+        return found
+
+    both(run)
 
 
 def test_one_program():

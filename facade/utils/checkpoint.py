@@ -3,7 +3,7 @@
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
@@ -19,6 +19,11 @@ from facade.random import default_generator, generator_of
 from facade.recording import record_function, wrap
 from facade.tape import state
 from facade.tensor import Tensor
+from facade.utils.selective import (
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    create_selective_checkpoint_contexts,
+)
 
 
 class CheckpointError(RuntimeError):
@@ -49,16 +54,24 @@ def checkpoint(
         use_reentrant: True: the second run gets a graph of its own, as in PyTorch's older variant.
         preserve_rng_state: Whether the second run draws the same random numbers; True unless given.
         context_fn: Returns a context for either run.
-        determinism_check: "default" compares the results' shapes and dtypes in both runs.
-        debug, early_stop: Accepted.
+        determinism_check: "default" compares the ops of both runs, their shapes and dtypes.
+        debug: Whether an error lists the ops of both runs.
+        early_stop: Accepted: the compiler leaves out what the second run needn't compute.
     """
     if use_reentrant is None:
-        warnings.warn(_EXPLICITLY.format("", "9"), stacklevel=2)
+        warnings.warn(_EXPLICITLY, stacklevel=2)
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
     if not use_reentrant:
-        checked = determinism_check != "none"
-        return _checkpoint(function, args, kwargs, preserve, context_fn, checked)
+        if determinism_check not in ("default", "none"):
+            raise ValueError(
+                f"determinism_check should be one of ['default', 'none'], but got "
+                f"{determinism_check}"
+            )
+        compare = None
+        if determinism_check == "default":
+            compare = _Comparison(debug if _settings.debug is None else _settings.debug)
+        return _checkpoint(function, args, kwargs, preserve, context_fn, compare)
     if kwargs:
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     if context_fn is not noop_context_fn or debug is not False:
@@ -71,7 +84,14 @@ def checkpoint(
 def checkpoint_sequential(functions, segments: int, input, use_reentrant=None, **kwargs):
     """Run functions one after the other, each of ``segments`` parts but the last checkpointed."""
     if use_reentrant is None:
-        warnings.warn(_EXPLICITLY.format(".checkpoint_sequential", "9"), stacklevel=2)
+        warnings.warn(
+            "torch.utils.checkpoint.checkpoint_sequential: the use_reentrant parameter should be "
+            "passed explicitly. In version 2.9 we will raise an exception if use_reentrant is not "
+            "passed. use_reentrant=False is recommended, but if you need to preserve the current "
+            "default behavior, you can pass use_reentrant=True. Refer to docs for more details on "
+            "the differences between the two variants.",
+            stacklevel=2,
+        )
         use_reentrant = True
     preserve = kwargs.pop("preserve_rng_state", True)
     if kwargs:
@@ -88,8 +108,8 @@ def checkpoint_sequential(functions, segments: int, input, use_reentrant=None, *
 
 
 _EXPLICITLY = (
-    "torch.utils.checkpoint{}: the use_reentrant parameter should be passed explicitly. Starting "
-    "in PyTorch 2.{}, calling checkpoint without use_reentrant will raise an exception. "
+    "torch.utils.checkpoint: the use_reentrant parameter should be passed explicitly. Starting "
+    "in PyTorch 2.9, calling checkpoint without use_reentrant will raise an exception. "
     "use_reentrant=False is recommended, but if you need to preserve the current default behavior, "
     "you can pass use_reentrant=True. Refer to docs for more details on the differences between "
     "the two variants."
@@ -195,7 +215,7 @@ class CheckpointFunction(Function):
         return None, None, *(x.grad if isinstance(x, Tensor) else None for x in inputs)
 
 
-def _checkpoint(function, args, kwargs, preserve: bool, context_fn, checked: bool):
+def _checkpoint(function, args, kwargs, preserve: bool, context_fn, compare: Any):
     """Run the function, and put one node in the place of the graph that this makes."""
     first, second = context_fn()
     inputs, tree = _flat((args, kwargs))
@@ -222,10 +242,11 @@ def _checkpoint(function, args, kwargs, preserve: bool, context_fn, checked: boo
         for i, x in zip(places, values, strict=True):
             replaced[i] = x
         new_args, new_kwargs = jax.tree.unflatten(tree, replaced)
+        begin = PythonNode((), ()).sequence
         with surroundings.again(), enable_grad(), second:
             results, _ = _flat(function(*new_args, **new_kwargs))
-        if checked:
-            _compare([flat_avals[i] for i in tracked], [results[i] for i in tracked])
+        if compare is not None:
+            compare(made, _made_by([results[i] for i in tracked], begin))
         # an input that required grad is a leaf of the second graph
         leaves = [
             ((old._node, old._number), (new._node, new._number))
@@ -234,8 +255,8 @@ def _checkpoint(function, args, kwargs, preserve: bool, context_fn, checked: boo
         ]
         return [results[i] for i in tracked], held, leaves
 
-    flat_avals = [x._aval if isinstance(x, Tensor) else None for x in flat]
     roots = [flat[i] for i in tracked]
+    made = _made_by(roots, start)
     node = CheckpointBackward(again, _edges_leaving(roots, start), roots)
     for number, i in enumerate(tracked):
         flat[i] = wrap(flat[i].detach()._cell, flat[i]._aval, node, number)
@@ -294,22 +315,83 @@ def _edges_leaving(roots: list[Tensor], start: int) -> tuple:
     return tuple(leaving)
 
 
-def _compare(avals: list, results: list) -> None:
-    for i, (aval, x) in enumerate(zip(avals, results, strict=True)):
-        if aval.shape != x.shape or aval.dtype is not x.dtype:
+def _made_by(roots: list[Tensor], start: int) -> list[tuple]:
+    """Return what the graph since ``start`` consists of: each node's name and results."""
+    found: set[Any] = {x._node for x in roots if _made_since(x, start)}
+    stack = list(found)
+    while stack:
+        for edge in filter(None, stack.pop().edges):
+            inside = type(edge[0]) is not AccumulateGrad and edge[0].sequence > start
+            if inside and edge[0] not in found:
+                found.add(edge[0])
+                stack.append(edge[0])
+    nodes = sorted(found, key=lambda node: node.sequence)
+    return [(node.name(), node.outputs) for node in nodes]
+
+
+class _Comparison(NamedTuple):
+    """Compares what two runs have made."""
+
+    debug: bool
+
+    def __call__(self, first: list[tuple], second: list[tuple]) -> None:
+        """Raise CheckpointError if they have not made the same."""
+        lists = ""
+        if self.debug:
+            names = ["\n".join(name for name, _ in made) for made in (first, second)]
+            lists = f"\nOperations of the forward pass:\n{names[0]}\nOf the second:\n{names[1]}"
+        pairs = enumerate(zip(first, second, strict=False))
+        unlike = [(i, a, b) for i, (a, b) in pairs if _described(a) != _described(b)]
+        if len(second) < len(first) or (len(second) > len(first) and not unlike):
+            raise CheckpointError(
+                "torch.utils.checkpoint: A different number of tensors was saved during the "
+                "original forward and recomputation.\nNumber of operations during forward: "
+                f"{len(first)}\nNumber of operations during recomputation: {len(second)}.{lists}"
+            )
+        if unlike:
             raise CheckpointError(
                 "torch.utils.checkpoint: Recomputed values for the following tensors have "
                 "different metadata than during the forward pass.\n"
-                f"tensor at position {i}:\n"
-                f"saved metadata: {{'shape': {aval.size}, 'dtype': {aval.dtype}}}\n"
-                f"recomputed metadata: {{'shape': {x.shape}, 'dtype': {x.dtype}}}\n"
+                + "".join(
+                    f"tensor at position {i}:\nsaved metadata: {_described(a)}\n"
+                    f"recomputed metadata: {_described(b)}\n"
+                    for i, a, b in unlike
+                )
+                + lists
             )
 
 
-class _Switch:
-    """A setting that is accepted and has nothing to change here."""
+def _described(made: tuple) -> dict:
+    aval = made[1][0]
+    return {"shape": aval.size, "dtype": aval.dtype}
 
-    def __init__(self, enable: bool | None) -> None:
+
+class _Settings:
+    """What blocks around a checkpoint decide, None where it is left to the call."""
+
+    debug: bool | None = None
+
+
+_settings = _Settings()
+
+
+class set_checkpoint_debug_enabled:
+    """Say whether errors list the ops of both runs; None leaves it to each checkpoint."""
+
+    def __init__(self, enabled: bool | None) -> None:
+        self.enabled = enabled
+
+    def __enter__(self) -> None:
+        self.previous, _settings.debug = _settings.debug, self.enabled
+
+    def __exit__(self, *exception: object) -> None:
+        _settings.debug = self.previous
+
+
+class set_checkpoint_early_stop:
+    """Accepted: the compiler leaves out what the second run needn't compute."""
+
+    def __init__(self, enable: bool) -> None:
         self.enable = enable
 
     def __enter__(self) -> None: ...
@@ -317,15 +399,29 @@ class _Switch:
     def __exit__(self, *exception: object) -> None: ...
 
 
-class set_checkpoint_early_stop(_Switch):
-    """Accepted: the compiler leaves out what the second run needn't compute."""
+def check_backward_validity(inputs) -> None:
+    """Warn if no input requires grad."""
+    if not any(isinstance(x, Tensor) and x.requires_grad for x in inputs):
+        warnings.warn(
+            "None of the inputs have requires_grad=True. Gradients will be None", stacklevel=2
+        )
 
 
-class set_checkpoint_debug_enabled(_Switch):
-    """Accepted."""
+def detach_variable(inputs: tuple) -> tuple:
+    """Return the inputs, tensors detached and requiring grad as before."""
+    if not isinstance(inputs, tuple):
+        raise RuntimeError(
+            f"Only tuple of tensors is supported. Got Unsupported input type: "
+            f"{type(inputs).__name__}"
+        )
+    return tuple(
+        x.detach().requires_grad_(x.requires_grad) if isinstance(x, Tensor) else x for x in inputs
+    )
 
 
 __all__ = [
-    "CheckpointError", "CheckpointFunction", "checkpoint", "checkpoint_sequential",
-    "noop_context_fn", "set_checkpoint_debug_enabled", "set_checkpoint_early_stop",
+    "CheckpointError", "CheckpointFunction", "CheckpointPolicy", "SelectiveCheckpointContext",
+    "check_backward_validity", "checkpoint", "checkpoint_sequential",
+    "create_selective_checkpoint_contexts", "detach_variable", "noop_context_fn",
+    "set_checkpoint_debug_enabled", "set_checkpoint_early_stop",
 ]  # fmt: skip
