@@ -129,7 +129,10 @@ def _axes(input: Tensor, s: _Sizes, dim: _Sizes) -> tuple[tuple[int, ...], list[
 
 
 def _unique(dim: int | Sequence[int], ndim: int) -> tuple[int, ...]:
-    dims = tuple(wrap_dim(d, ndim) for d in ((dim,) if isinstance(dim, int) else dim))
+    asked = (dim,) if isinstance(dim, int) else tuple(dim)
+    if asked and not ndim:
+        raise IndexError(f"Dimension specified as {asked[0]} but tensor has no dimensions")
+    dims = tuple(wrap_dim(d, ndim) for d in asked)
     if len(set(dims)) < len(dims):
         raise RuntimeError("FFT dims must be unique")
     return dims

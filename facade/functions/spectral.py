@@ -100,19 +100,19 @@ def istft(
     frames = (input if input.ndim == 3 else input.unsqueeze(0)).transpose(1, 2)
     half = frames.shape[-1] != n_fft if onesided is None else onesided
     norm = "ortho" if normalized else "backward"
-    if return_complex or not half:
+    if return_complex:
         samples = aten._fft_c2c(frames, (2,), (n_fft,), norm, False)
-        samples = samples if return_complex else samples.real
-    else:
-        samples = aten._fft_c2r(frames, (2,), (n_fft,), norm)
+    else:  # of a whole spectrum the second half is not looked at
+        kept = frames if half else frames[..., : n_fft // 2 + 1]
+        samples = aten._fft_c2r(kept, (2,), (n_fft,), norm)
     signal = aten.overlap_add(aten.mul(samples, factors), hop)
     count = frames.shape[1]
     weight = aten.overlap_add(aten.mul(factors, factors).expand(1, count, n_fft), hop)
     start = n_fft // 2 if center else 0
     whole = signal.shape[-1]
     end = start + length if length is not None else whole - start
-    kept = slice(start, min(end, whole))
-    signal, weight = signal[:, kept], weight[:, kept]
+    inside = slice(start, min(end, whole))
+    signal, weight = signal[:, inside], weight[:, inside]
     if not bool(weight.detach().abs().min() > 1e-11):
         raise RuntimeError("window overlap add min: 1")
     signal = aten.div(signal, weight)

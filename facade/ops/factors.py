@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from facade.dtypes import SCALAR_NAMES
 from facade.ops.declare import inexact_only
 from facade.ops.linalg import product
 from facade.ops.matrices import check_matrices, column_strides
@@ -151,7 +152,29 @@ def geqrf(input: Raw) -> tuple:
     return packed.mT, tau
 
 
-@op(public="", strides=lambda operands, left, transpose: column_strides(operands[2].shape))
+def _check_ormqr(input, tau, other, left, transpose) -> None:
+    for name, matrix in (("input", input), ("other", other)):
+        if matrix.ndim < 2:
+            raise RuntimeError(f"torch.ormqr: {name} must have at least 2 dimensions.")
+    side = -2 if left else -1
+    if other.shape[side] < tau.shape[-1]:
+        relation = "greater than or equal to tau.shape[-1]"
+        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be {relation}")
+    if other.shape[side] != input.shape[-2]:
+        raise RuntimeError(f"torch.ormqr: other.shape[{side}] must be equal to input.shape[-2]")
+    if tau.shape[-1] != min(other.shape[side], input.shape[-1]):
+        raise RuntimeError(
+            f"torch.ormqr: tau.shape[-1] must be equal to min(other.shape[{side}], input.shape[-1])"
+        )
+    if input.dtype is not other.dtype:
+        raise RuntimeError(
+            "torch.ormqr: Expected input and other to have the same dtype, but input has dtype"
+            f"{SCALAR_NAMES[input.dtype]} and other has dtype {SCALAR_NAMES[other.dtype]}"
+        )
+
+
+@op(public="", check=_check_ormqr,
+    strides=lambda operands, left, transpose: column_strides(operands[2].shape))  # fmt: skip
 def ormqr(input: Raw, tau: Raw, other: Raw, left: bool, transpose: bool) -> jax.Array:
     """Multiply by the Q that reflections make: ``Q @ other`` or ``other @ Q``."""
     if left:

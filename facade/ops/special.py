@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jax.scipy import special
 
-from facade.ops.declare import declare_binary, declare_unary, kernel, refuse
+from facade.ops.declare import declare_binary, declare_unary, kernel, pair_overloads, refuse
 from facade.ops.registry import Array, Promote, op
 
 # ---- of one number ----
@@ -87,11 +87,13 @@ def _xlog1py(x, y):
 declare_binary(
     "special_xlog1py", _xlog1py, "Return ``input * log1p(other)``, 0 where ``input`` is.",
     public="", promotes=Promote.FLOAT, inplace=False, check=refuse(complex=kernel("xlog1py_cpu")),
+    overloads=pair_overloads(number_first="out"),
     grad_name=_overload("SpecialXlog1PyBackward"),
 )  # fmt: skip
 declare_binary(
     "special_zeta", special.zeta, "Return Hurwitz's zeta function.",
     public="", promotes=Promote.FLOAT, inplace=False, check=refuse(complex=kernel("zeta_cpu")),
+    overloads=pair_overloads(number_first="out"),
     grad_name=_overload("SpecialZetaBackward"),
 )  # fmt: skip
 for _name, _function in {"igamma": special.gammainc, "igammac": special.gammaincc}.items():
@@ -151,7 +153,13 @@ def _declare_polynomial(name: str, first, following, shifted: bool = False) -> N
     call.__name__ = f"special_{name}"
     call.__doc__ = "Return the polynomial of degree ``n`` at ``input``."
     check = refuse(complex=kernel(f"{name}_cpu"))
-    op(call, public="", promotes=Promote.FLOAT, check=check, differentiable=False)
+    op(
+        call, public="", promotes=Promote.FLOAT, check=check, differentiable=False,
+        overloads=(
+            "Tensor x, Tensor n, *, Tensor out = None", "Number x, Tensor n, *, Tensor out = None",
+            "Tensor x, Number n, *, Tensor out = None",
+        ),
+    )  # fmt: skip
 
 
 for _name, (_first, _following) in _POLYNOMIALS.items():
