@@ -18,6 +18,7 @@ from facade import func as func
 from facade import functions as _functions
 from facade import hub as hub
 from facade import linalg as linalg
+from facade import masked as masked
 from facade import nn as nn
 from facade import optim as optim
 from facade import overrides as overrides

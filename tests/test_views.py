@@ -258,6 +258,30 @@ zeros(3).fill_(v)
 """
 
 COPIES = """
+torch.alias_copy(m)
+torch.expand_copy(v, (2, -1))
+torch.permute_copy(x, (2, 0, 1))
+torch.squeeze_copy(m[:1])
+torch.squeeze_copy(m[:1], 0)
+torch.squeeze_copy(m[:1], (0, 1))
+torch.t_copy(m)
+torch.transpose_copy(x, 0, 1)
+torch.unsqueeze_copy(m, 0)
+torch.unbind_copy(m)
+torch.unfold_copy(m, 1, 2, 1)
+torch.view_copy(m, (4, 3))
+torch.view_copy(m, torch.int32)
+torch.split_copy(m, 2)
+torch.split_with_sizes_copy(m, [1, 2])
+torch.split_copy(m.detach(), 2, out=[torch.empty(0), torch.empty(0)])
+torch.as_strided_copy(m, (2, 2), (1, 4), 1)
+torch.select_copy(m, 1, -1)
+torch.slice_copy(m, 1, 1, None, 2)
+torch.slice_copy(m, 1, 1, None, 0)
+torch.slice_copy(s)
+torch.detach_copy(m)
+torch.view_as_real_copy(c)
+torch.permute_copy(m, (1, 0), out=torch.empty(0))
 torch.cat([x, x])
 torch.cat([T, T], 1)
 torch.cat((m, m), axis=1)
@@ -352,6 +376,12 @@ torch.broadcast_shapes((2, 1), (3,), 1)
 # the last value is the base, so that each shows what the write did to it
 WRITES = """
 y = m * 1; y[1].add_(1); y
+y = m * 1; y.as_strided_((2, 2), (4, 1)); y.shape
+m[1:].as_strided((2, 2), (4, 1))
+m[1:].as_strided((2,), (1,), 0)
+m.t()[1:].as_strided((2, 2), (1, 4))
+y = m[:, 1:].detach().requires_grad_(); torch.autograd.grad(y.as_strided((2, 2), (4, 1)).sum(), y)
+y = m * 1; y[1:].as_strided((2, 2), (4, 1)).mul_(3); y
 y = m * 1; y.view(-1)[::2].mul_(3); y
 y = m * 1; y.t()[1].copy_(v[:3]); y
 y = m * 1; z = y[:, 1]; y.mul_(2); z * 1

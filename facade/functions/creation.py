@@ -11,7 +11,7 @@ import numpy as np
 
 from facade import aten, dtypes
 from facade.binding import public
-from facade.errors import bad_argument
+from facade.errors import bad_argument, no_overload
 from facade.functions.construction import place, tensor
 from facade.functions.fitting import fitting
 from facade.layouts import preserve_format
@@ -182,11 +182,29 @@ def empty_strided(size, stride, *, dtype, device) -> Tensor:
 @creation
 def empty_permuted(size, physical_layout, *, dtype, device) -> Tensor:
     """Return a tensor whose dimensions lie in memory in this order, the slowest first."""
+    _check_layout(size, physical_layout)
     stride, step = [0] * len(size), 1
     for d in reversed(physical_layout):
         stride[d] = step
         step *= max(size[d], 1)
     return empty_strided(size, stride, dtype=dtype, device=device)
+
+
+def _check_layout(size, layout) -> None:
+    if len(size) != len(layout):
+        raise RuntimeError(
+            "Number of dimensions in size does not match the length of the physical_layout; i.e. "
+            f"len(size) = {len(size)} is not equal to len(physical_layout) = {len(layout)}"
+        )
+    for i, d in enumerate(layout):
+        if not 0 <= d < len(size):
+            raise RuntimeError(
+                f"Dimension out of range (expected to be between 0 and {len(size) - 1}, but got "
+                f"{d} at index {i}).  NB: negative dims not currently supported; file an issue if "
+                "you want it."
+            )
+        if d in layout[:i]:
+            raise RuntimeError("Duplicate dim not allowed")
 
 
 @public(method=False, out=True)
@@ -340,7 +358,26 @@ def arange(start=None, end=None, step=1, *, dtype, device) -> Tensor:
     return record_on(place(device), OPS["arange"], (first, by), (count, dtype))
 
 
+def _spaced_signatures(name: str) -> tuple[str, ...]:
+    base = "float base = 10.0, " if name == "logspace" else ""
+    kinds = [("Tensor", "Tensor"), ("Number", "Tensor"), ("Tensor", "Number"), ("Number", "Number")]
+    return tuple(
+        f"{a} start, {b} end, int steps, {base}*, Tensor out = None, torch.dtype dtype = None, "
+        "torch.layout layout = None, torch.device device = None, bool pin_memory = False, bool "
+        "requires_grad = False"
+        for a, b in kinds
+    )
+
+
 def _spaced(name: str, start, end, steps, dtype) -> tuple:
+    if not hasattr(steps, "__index__"):
+        raise no_overload(name, (start, end, steps), {}, _spaced_signatures(name))
+    given = [(n, x.ndim) for n, x in (("start", start), ("end", end)) if isinstance(x, Tensor)]
+    if any(ndim for _, ndim in given):
+        found = " and ".join(f"{n} with {ndim} dimension(s)" for n, ndim in given)
+        raise RuntimeError(
+            f"{name} only supports 0-dimensional start and end tensors, but got {found}."
+        )
     start, end = _number(name, "start", 1, start), _number(name, "end", 2, end)
     steps = operator.index(steps)
     if steps < 0:

@@ -11,7 +11,7 @@ from facade.dtypes import SCALAR_NAMES, bool_, int64
 from facade.errors import broadcast_shapes, wrap_dim
 from facade.functions.fitting import fitting
 from facade.functions.indexing import check_range, check_within, exactly_at_hand, true_places
-from facade.functions.views import select as _select
+from facade.functions.views import position, span
 from facade.tensor import Tensor
 
 # ---- along one dimension ----
@@ -35,8 +35,9 @@ def _in_range(
 @public(out=True)
 def gather(input: Tensor, dim: int, index: Tensor, *, sparse_grad: bool = False) -> Tensor:
     """Read ``input[i][index[i, j]]...``: the index replaces the position along ``dim``."""
+    read = aten.gather(input, dim, index)  # it checks shapes, which PyTorch does first
     _in_range(input, dim, index)
-    return aten.gather(input, dim, index)
+    return read
 
 
 @public(inplace=True, out=True)
@@ -47,12 +48,14 @@ def scatter(input: Tensor, dim: int, index: Tensor, src=None, *, value=None, red
         reduce: ``"add"`` or ``"multiply"`` instead.
     """
     given = value if src is None else src
-    _in_range(input, dim, index)
     if reduce is not None:
-        return _scatter_reducing(input, dim, index, given, reduce)
-    if isinstance(given, Tensor):
-        return aten.scatter(input, dim, index, given)
-    return aten.scatter_value(input, dim, index, fitting(given, input.dtype))
+        written = _scatter_reducing(input, dim, index, given, reduce)
+    elif isinstance(given, Tensor):
+        written = aten.scatter(input, dim, index, given)
+    else:
+        written = aten.scatter_value(input, dim, index, fitting(given, input.dtype))
+    _in_range(input, dim, index)
+    return written
 
 
 def _scatter_reducing(input: Tensor, dim: int, index: Tensor, src, reduce: str) -> Tensor:
@@ -67,8 +70,9 @@ def _scatter_reducing(input: Tensor, dim: int, index: Tensor, src, reduce: str) 
 @public(inplace=True, out=True)
 def scatter_add(input: Tensor, dim: int, index: Tensor, src: Tensor) -> Tensor:
     """Add ``src`` where :func:`gather` with this index reads."""
+    written = aten.scatter_add(input, dim, index, src)
     _in_range(input, dim, index)
-    return aten.scatter_add(input, dim, index, src)
+    return written
 
 
 @public(inplace=True, out=True)
@@ -76,8 +80,9 @@ def scatter_reduce(
     input: Tensor, dim: int, index: Tensor, src: Tensor, reduce: str, *, include_self: bool = True
 ) -> Tensor:
     """Combine ``src`` by ``reduce`` where :func:`gather` with this index reads."""
+    written = aten.scatter_reduce(input, dim, index, src, reduce, include_self)
     _in_range(input, dim, index)
-    return aten.scatter_reduce(input, dim, index, src, reduce, include_self)
+    return written
 
 
 @public(out=True)
@@ -178,6 +183,28 @@ def index_put(input: Tensor, indices, values: Tensor, accumulate: bool = False) 
     return aten.index_put(input, values, tuple(tensors), tuple(dims), accumulate)
 
 
+def _dims_indexed(indices) -> tuple[tuple[Tensor, ...], tuple[int, ...]]:
+    """Return the index tensors of a list with None in it, and the dimensions they index."""
+    given = [(index, d) for d, index in enumerate(indices) if index is not None]
+    return tuple(index for index, _ in given), tuple(d for _, d in given)
+
+
+@public(method=False)
+def _unsafe_masked_index(input: Tensor, mask: Tensor, indices, fill) -> Tensor:
+    """Return ``input[indices]`` where the mask is true, ``fill`` elsewhere."""
+    tensors, dims = _dims_indexed(indices)
+    return aten._unsafe_masked_index(input, mask, tensors, fill, dims)
+
+
+@public(method=False)
+def _unsafe_masked_index_put_accumulate(
+    input: Tensor, mask: Tensor, indices, values: Tensor
+) -> Tensor:
+    """Add values to ``input[indices]`` where the mask is true."""
+    tensors, dims = _dims_indexed(indices)
+    return aten._unsafe_masked_index_put_accumulate(input, mask, values, tensors, dims)
+
+
 @public(out=True)
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Read elements by their number in row-major order."""
@@ -206,6 +233,8 @@ def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) 
 def masked_fill(input: Tensor, mask: Tensor, value) -> Tensor:
     """Set the elements under a mask to a number or 0-dimensional tensor."""
     if isinstance(value, Tensor):
+        if value.is_complex() and not value.ndim:
+            fitting(1j, input.dtype)  # whatever its value is
         return aten.masked_fill_tensor(input, mask, value)
     return aten.masked_fill(input, mask, fitting(value, input.dtype))
 
@@ -213,6 +242,11 @@ def masked_fill(input: Tensor, mask: Tensor, value) -> Tensor:
 @public(inplace=True)
 def masked_scatter(input: Tensor, mask: Tensor, source: Tensor) -> Tensor:
     """Put the elements of ``source``, in order, where the mask is true."""
+    if mask.dtype is not bool_:
+        raise RuntimeError(
+            "masked_scatter_ only supports boolean masks, but got mask with dtype "
+            f"{SCALAR_NAMES[mask.dtype]}"
+        )
     shape = broadcast_shapes(mask._aval.shape, input._aval.shape)
     copies = math.prod(shape) // max(mask.numel(), 1)
 
@@ -242,21 +276,16 @@ def masked_select(input: Tensor, mask: Tensor) -> Tensor:
 @public
 def select_scatter(input: Tensor, src: Tensor, dim: int, index: int) -> Tensor:
     """Copy with one position along ``dim`` replaced by ``src``."""
-    _select(input, dim, index)
-    dim = wrap_dim(dim, input.ndim)
-    return aten.select_scatter(input, src, dim, index % input._aval.shape[dim])
+    return aten.select_scatter(input, src, *position(input, dim, index))
 
 
-@public
+@public(out=True)
 def slice_scatter(
     input: Tensor, src: Tensor, dim: int = 0, start: int | None = None, end: int | None = None,
     step: int = 1,
 ) -> Tensor:  # fmt: skip
     """Copy with the positions ``start:end:step`` along ``dim`` replaced by ``src``."""
-    dim = wrap_dim(dim, input.ndim)
-    begin, stop, step = slice(start, end, step).indices(input._aval.shape[dim])
-    length = max(0, -(-(stop - begin) // step))
-    return aten.slice_scatter(input, src, dim, begin, length, step)
+    return aten.slice_scatter(input, src, *span(input, dim, start, end, step))
 
 
 # ---- membership ----

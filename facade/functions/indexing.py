@@ -304,7 +304,9 @@ def check_range(index: Tensor, size: int, dim: int, error: type[Exception] = Ind
     check_within(index, least, size - 1, lambda _, value: error(text.format(index=value)))
 
 
-def check_within(values: Tensor, least: int, greatest: int, error, ignored: int | None = None):
+def check_within(
+    values: Tensor, least: int, greatest: float, error, ignored: int | None = None
+) -> None:
     """Check that values lie within bounds: now if they are at hand, else once they are computed.
 
     Args:

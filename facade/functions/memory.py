@@ -11,7 +11,7 @@ from facade import devices, dtypes
 from facade.binding import public
 from facade.devices import META
 from facade.functions.sharing import is_shared as is_marked
-from facade.functions.views import as_strided
+from facade.functions.strided import as_strided
 from facade.recording import wrap
 from facade.storage import Storage
 from facade.tensor import Tensor

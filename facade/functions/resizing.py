@@ -6,9 +6,10 @@ from facade import aten
 from facade.avals import contiguous_strides
 from facade.binding import public
 from facade.errors import no_overload
+from facade.functions.construction import tensor
 from facade.functions.creation import zeros
 from facade.functions.indexing import nonzero
-from facade.functions.views import as_strided
+from facade.functions.strided import as_strided
 from facade.tensor import Tensor
 
 # ---- in place: another size ----
@@ -77,16 +78,6 @@ def fill_diagonal_(self: Tensor, fill_value, wrap: bool = False) -> Tensor:
     return self
 
 
-@public
-def as_strided_scatter(
-    input: Tensor, src: Tensor, size, stride, storage_offset: int | None = None
-) -> Tensor:
-    """Copy with the elements that ``as_strided`` shows replaced by ``src``."""
-    made = aten.clone(input)
-    as_strided(made, size, stride, storage_offset).copy_(src)
-    return made
-
-
 # ---- facts ----
 
 
@@ -123,6 +114,6 @@ def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
 def unravel_index(indices: Tensor, shape) -> tuple[Tensor, ...]:
     """Return the positions along each dimension of elements counted in row-major order."""
     sizes = (shape,) if isinstance(shape, int) else tuple(shape)
-    steps = indices.new_tensor(contiguous_strides(sizes))
-    places = indices.unsqueeze(-1) // steps % indices.new_tensor(sizes)
+    steps, ends = (tensor(row, device=indices.device) for row in (contiguous_strides(sizes), sizes))
+    places = indices.unsqueeze(-1) // steps % ends
     return places.unbind(-1)

@@ -73,6 +73,8 @@ def _tensors(tensors, name: str = "cat") -> tuple:
         raise TypeError(
             f"{name}(): argument 'tensors' (position 1) must be tuple of Tensors, not Tensor"
         )
+    if not tensors and name != "cat":
+        raise RuntimeError(f"{name} expects a non-empty TensorList")
     return tuple(tensors)
 
 

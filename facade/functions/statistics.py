@@ -1,5 +1,6 @@
 """Differences, integrals and covariances, composed of other functions."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ from facade import aten, dtypes
 from facade.binding import public
 from facade.errors import wrap_dim
 from facade.functions.creation import zeros_like
+from facade.functions.indexing import check_within
 from facade.tensor import Tensor
 
 
@@ -82,8 +84,11 @@ def cov(input: Tensor, *, correction: int = 1, fweights=None, aweights=None) -> 
             f"{input.ndim} dimensions"
         )
     rows = input if input.ndim == 2 else input.reshape(1, -1)
+    for name, weights in (("fweights", fweights), ("aweights", aweights)):
+        if weights is not None:
+            _check_weights(name, weights, rows.shape[1])
     if fweights is None and aweights is None:
-        centred = rows - rows.mean(1, True)
+        centred = rows - rows.sum(1, True) / rows.shape[1]
         weighted, freedom = centred, max(rows.shape[1] - correction, 0)
     else:
         given = [w for w in (fweights, aweights) if w is not None]
@@ -95,6 +100,28 @@ def cov(input: Tensor, *, correction: int = 1, fweights=None, aweights=None) -> 
     return aten.div(aten.mm(weighted, centred.t().conj()), freedom).squeeze()
 
 
+def _check_weights(name: str, weights: Tensor, count: int) -> None:
+    if weights.ndim > 1:
+        raise RuntimeError(
+            f"cov(): expected {name} to have one or fewer dimensions but got {name} with "
+            f"{weights.ndim} dimensions"
+        )
+    inexact = weights.is_floating_point() or weights.is_complex()
+    kind = "integral" if name == "fweights" else "floating point"
+    if inexact == (name == "fweights"):
+        raise RuntimeError(
+            f"cov(): expected {name} to have {kind} dtype but got {name} with "
+            f"{dtypes.SCALAR_NAMES[weights.dtype]} dtype"
+        )
+    if weights.numel() != count:
+        raise RuntimeError(
+            f"cov(): expected {name} to have the same numel as there are observations in the "
+            f"input but got {weights.numel()} != {count}"
+        )
+    negative = RuntimeError(f"cov(): {name} cannot be negative")
+    check_within(weights, 0, math.inf, lambda *_: negative)
+
+
 @public
 def corrcoef(input: Tensor) -> Tensor:
     """Return the correlation coefficients of the rows."""
@@ -102,7 +129,10 @@ def corrcoef(input: Tensor) -> Tensor:
     if not found.ndim:
         return found / found
     deviation = found.diagonal().sqrt()
-    return (found / deviation.unsqueeze(1) / deviation.unsqueeze(0)).clamp(-1, 1)
+    ratio = found / deviation.unsqueeze(1) / deviation.unsqueeze(0)
+    if ratio.is_complex():
+        return aten.complex(ratio.real.clamp(-1, 1), ratio.imag.clamp(-1, 1))
+    return ratio.clamp(-1, 1)
 
 
 # ---- gradients of sampled functions ----
@@ -110,12 +140,17 @@ def corrcoef(input: Tensor) -> Tensor:
 
 @public(method=False)
 def gradient(
-    input: Tensor, *, spacing: Any = 1, dim: int | Sequence[int] | None = None, edge_order: int = 1
+    input: Tensor,
+    *,
+    spacing: Any = None,
+    dim: int | Sequence[int] | None = None,
+    edge_order: int = 1,
 ) -> tuple[Tensor, ...]:
     """Return the derivatives of a sampled function along each dimension.
 
     Args:
-        spacing: The distance of samples, one for each of ``dim``, or their places as vectors.
+        spacing: The distance of samples, by default 1, one for each of ``dim``, or their places as
+            vectors.
         dim: By default all.
         edge_order: 1 or 2, of the estimate at the ends.
     Raises:
@@ -125,11 +160,27 @@ def gradient(
         raise RuntimeError("torch.gradient only supports edge_order=1 and edge_order=2.")
     given = range(input.ndim) if dim is None else (dim,) if isinstance(dim, int) else dim
     dims = [wrap_dim(d, input.ndim) for d in given]
+    for i, d in enumerate(dims):
+        if d in dims[:i]:
+            raise RuntimeError(f"dim {d} appears multiple times in the list of dims")
     if any(input.shape[d] < edge_order + 1 for d in dims):
         raise RuntimeError(
             "torch.gradient expected each dimension size to be at least edge_order+1"
         )
-    steps = list(spacing) if isinstance(spacing, tuple | list) else [spacing] * len(dims)
+    step = 1 if spacing is None else spacing
+    steps = list(step) if isinstance(step, tuple | list) else [step] * len(dims)
+    for place in steps:
+        if isinstance(place, Tensor) and place.device != input.device:
+            raise RuntimeError(
+                "torch.gradient expected each tensor to be on the same device, but got devices "
+                f"{input.device} and {place.device}!"
+            )
+    if len(steps) != len(dims) and dim is not None:
+        raise RuntimeError(
+            "torch.gradient expected spacing to be unspecified, a scalar or it's spacing and dim "
+            "arguments to have the same length, but got a spacing argument of length "
+            f"{len(steps)} and a dim argument of length {len(dims)}."
+        )
     if len(steps) != len(dims):
         raise RuntimeError(
             f"torch.gradient expected spacing to be unspecified, a scalar, or a list of length "

@@ -27,7 +27,7 @@ def unique(
         The elements; with them, where asked, the place of each element of ``input`` among them,
         and how often each occurs.
     """
-    values = input.detach().numpy()
+    values = input.detach()._host()
     rows = values if dim is None else np.moveaxis(values, dim, 0)
     distinct, inverse, counts = np.unique(
         rows, return_inverse=True, return_counts=True, axis=None if dim is None else 0,
@@ -49,7 +49,7 @@ def unique_consecutive(
     Returns:
         As :func:`unique`.
     """
-    values = input.detach().numpy()
+    values = input.detach()._host()
     rows = values.reshape(-1, 1) if dim is None else np.moveaxis(values, dim, 0)
     flat = rows.reshape(len(rows), -1)
     begins = np.ones(len(rows), bool)
@@ -93,7 +93,7 @@ def bincount(input: Tensor, weights: Tensor | None = None, minlength: int = 0) -
         raise RuntimeError("bincount only supports 1-d non-negative integral inputs.")
     if weights is not None and weights.shape != input.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
-    length = max(int(values.max(initial=-1)) + 1, minlength)
+    length = max(int(values.max()) + 1 if values.size else 0, minlength)
     if weights is None:
         return _back(np.bincount(values, minlength=length), input)
     kind = weights.dtype if weights.dtype is dtypes.float32 else dtypes.float64

@@ -5,13 +5,9 @@ from itertools import pairwise
 from facade import aten
 from facade.binding import public
 from facade.dtypes import dtype as dtype_class
-from facade.errors import broadcast_shapes, wrap_dim
-from facade.graph import AccumulateGrad
+from facade.errors import broadcast_shapes, no_overload, wrap_dim
 from facade.ops.view import resolve_size, view_strides
-from facade.recording import wrap
-from facade.storage import View
-from facade.tape import state
-from facade.tensor import Tensor, chain_geometry
+from facade.tensor import Tensor
 
 
 def sizes(given: tuple, named: dict, function: str, name: str = "size") -> tuple:
@@ -127,10 +123,10 @@ def unflatten(input: Tensor, dim: int, sizes) -> Tensor:
 @public
 def squeeze(input: Tensor, *dim, **named) -> Tensor:
     """Drop dimensions of size 1: all, one, or several."""
-    return aten.squeeze(input, _squeeze_dim(dim, named))
+    return aten.squeeze(input, squeeze_dim(dim, named))
 
 
-def _squeeze_dim(dim: tuple, named: dict):
+def squeeze_dim(dim: tuple, named: dict):
     """Return None, an int or a tuple: ``squeeze()``, ``squeeze(0)``, ``squeeze((0, 1))``."""
     given = named["dim"] if named else dim[0] if len(dim) == 1 else dim or None
     return tuple(given) if isinstance(given, list) else given
@@ -313,16 +309,40 @@ def select(input: Tensor, dim: int, index: int) -> Tensor:
     Raises:
         IndexError: there is no such position or dimension.
     """
+    return aten.select(input, *position(input, dim, index))
+
+
+def position(input: Tensor, dim: int, index: int) -> tuple[int, int]:
+    """Return a dimension and a position in it, both counted from the front.
+
+    Raises:
+        IndexError: there is no such position or dimension.
+    """
     shape = input._aval.shape
-    if shape:
-        dim, index = wrap_dim(dim, len(shape)), int(index)
-        if not -shape[dim] <= index < shape[dim]:
-            raise IndexError(
-                f"select(): index {index} out of range for tensor of size {list(shape)} "
-                f"at dimension {dim}"
-            )
-        index = index + shape[dim] if index < 0 else index
-    return aten.select(input, dim, index)
+    if not shape:
+        return dim, index  # the op says what is wrong
+    dim, index = wrap_dim(dim, len(shape)), int(index)
+    if not -shape[dim] <= index < shape[dim]:
+        raise IndexError(
+            f"select(): index {index} out of range for tensor of size {list(shape)} "
+            f"at dimension {dim}"
+        )
+    return dim, index + shape[dim] if index < 0 else index
+
+
+def span(input: Tensor, dim: int, start, end, step: int) -> tuple[int, int, int, int]:
+    """Return the dimension, start, length and step of the positions ``start:end:step``.
+
+    Raises:
+        RuntimeError: the step isn't positive.
+    """
+    if not input.ndim:
+        raise IndexError("slice() cannot be applied to a 0-dim tensor.")
+    if step <= 0:
+        raise RuntimeError("slice step must be positive")
+    dim = wrap_dim(dim, input.ndim)
+    first, stop, step = slice(start, end, step).indices(input._aval.shape[dim])
+    return dim, first, max(0, -(-(stop - first) // step)), step
 
 
 def _narrowed(input: Tensor, dim: int, start, length: int) -> tuple[int, int]:
@@ -425,6 +445,10 @@ def _splitter(name: str, least: int, dim: int):
         cuts = next(iter(named.values()), indices_or_sections)
         if more:
             cuts = (cuts, *more)
+        if not isinstance(cuts, int | list | tuple):
+            raise no_overload(name, (input, cuts), {}, (
+                "Tensor input, int sections", "Tensor input, tuple of ints indices"
+            ))  # fmt: skip
         if input.ndim < least:
             raise RuntimeError(
                 f"torch.{name} requires a tensor with at least {least} dimension, but got a "
@@ -432,7 +456,7 @@ def _splitter(name: str, least: int, dim: int):
             )
         at = 0 if input.ndim == 1 else dim
         size = input._aval.shape[at]
-        if isinstance(cuts, int) and cuts > 0 and size % cuts:
+        if isinstance(cuts, int) and (size % cuts if cuts else True):
             raise RuntimeError(
                 f"torch.{name} attempted to split along dimension {at}, but the size of the "
                 f"dimension {size} is not divisible by the split_size {cuts}!"
@@ -446,50 +470,3 @@ def _splitter(name: str, least: int, dim: int):
 
 for _name, _least, _dim in (("hsplit", 1, 1), ("vsplit", 2, 0), ("dsplit", 3, 2)):
     public(_splitter(_name, _least, _dim))
-
-
-@public
-def as_strided(input: Tensor, size, stride, storage_offset: int | None = None) -> Tensor:
-    """View the storage wherever strides point.
-
-    Raises:
-        RuntimeError: they point outside of it.
-    """
-    cell = input._cell
-    root = input
-    offset = storage_offset or 0
-    if type(cell) is View:
-        if storage_offset is None:
-            offset = chain_geometry(cell)[2]
-        root = cell.base if cell.base is not None else wrap(cell.storage, cell.storage.aval)
-    order = sorted(range(root.ndim), key=lambda d: -root._aval.strides[d])
-    in_memory = aten.permute(root, tuple(order)) if order != sorted(order) else root
-    return aten.as_strided(in_memory, tuple(size), tuple(stride), offset)
-
-
-# ---- in place: the same tensor, seen otherwise from now on ----
-
-
-def _turned(name: str, function):
-    def method(self: Tensor, *args, **kwargs) -> Tensor:
-        if state.grad and type(self._fresh_node()) is AccumulateGrad:
-            raise RuntimeError(
-                "a leaf Variable that requires grad is being used in an in-place operation."
-            )
-        base = wrap(self._cell, self._aval, self._node, self._number)
-        seen = function(base, *args, **kwargs)
-        self._cell, self._aval = seen._cell, seen._aval
-        self._node, self._number = seen._node, seen._number
-        return self
-
-    method.__name__ = name
-    method.__doc__ = f"In-place version of :func:`facade.{name[:-1]}`: no element moves."
-    return method
-
-
-for _name, _function in {
-    "t_": aten.t_, "transpose_": aten.transpose_, "swapaxes_": aten.transpose_,
-    "swapdims_": aten.transpose_, "unsqueeze_": aten.unsqueeze_,
-    "squeeze_": lambda base, *dim, **named: aten.squeeze_(base, _squeeze_dim(dim, named)),
-}.items():  # fmt: skip
-    public(_turned(_name, _function), module=False)

@@ -48,8 +48,15 @@ def _overwrite_jvp(dims, primals, tangents):
     return overwrite(base, values, indices, dims), tangent
 
 
+def add_at(base: jax.Array, at, values: jax.Array, mode: str = IN_RANGE) -> jax.Array:
+    """Add values at places; truth values add up to "any"."""
+    if base.dtype == bool:
+        return base.at[at].max(values, mode=mode)
+    return base.at[at].add(values, mode=mode)
+
+
 @op(public="", differentiable=False)
-def first_outside(values: Raw, least: int, greatest: int, ignored: int | None) -> jax.Array:
+def first_outside(values: Raw, least: int, greatest: float, ignored: int | None) -> jax.Array:
     """Return the place of the first value out of bounds, and that value; -1 if there is none."""
     flat = values.reshape(-1)
     if not jnp.issubdtype(flat.dtype, jnp.floating):
@@ -135,7 +142,7 @@ def index_put(
 ) -> jax.Array:
     """Replace, or add to, what ``index`` with these arguments reads."""
     if accumulate:
-        return input.at[place(indices, dims)].add(values, mode=IN_RANGE)
+        return add_at(input, place(indices, dims), values)
     return overwrite(input, values, indices, dims)
 
 
@@ -143,6 +150,31 @@ def index_put(
 def index_put_number(input: Raw, value: Scalar, indices: tuple[Raw, ...], dims: tuple) -> jax.Array:
     """Set what ``index`` with these arguments reads to a number."""
     return overwrite(input, value.astype(input.dtype), indices, dims)
+
+
+# ---- x[indices] where a mask is true; elsewhere the indices may be out of range ----
+
+
+@op(public="")
+def _unsafe_masked_index(
+    input: Raw, mask: Raw, indices: tuple[Raw, ...], fill: Scalar, dims: tuple
+) -> jax.Array:
+    """Index as ``index`` does where the mask is true; ``fill`` elsewhere."""
+    if not input.size:
+        return jnp.broadcast_to(fill.astype(input.dtype), mask.shape)
+    read = input.at[place(indices, dims)].get(mode="clip")
+    return jnp.where(mask, read, fill.astype(input.dtype))
+
+
+@op(public="")
+def _unsafe_masked_index_put_accumulate(
+    input: Raw, mask: Raw, values: Raw, indices: tuple[Raw, ...], dims: tuple
+) -> jax.Array:
+    """Add values where ``index`` reads, if the mask is true there."""
+    if not input.size:
+        return input
+    return add_at(input, place(indices, dims), jnp.where(mask, values, 0).astype(input.dtype),
+                  "clip")  # fmt: skip
 
 
 # ---- an index into the flattened tensor ----
@@ -183,7 +215,7 @@ def put(input: Raw, index: Raw, source: Raw, accumulate: bool) -> jax.Array:
     """Write, or add to, elements by their number in row-major order."""
     flat, at, values = input.reshape(-1), index.reshape(-1), source.reshape(-1)
     if accumulate:
-        return flat.at[at].add(values, mode=IN_RANGE).reshape(input.shape)
+        return add_at(flat, at, values).reshape(input.shape)
     return overwrite(flat, values, (at,), (0,)).reshape(input.shape)
 
 

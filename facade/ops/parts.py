@@ -1,9 +1,12 @@
 """View ops that show a part of a tensor: positions, pieces, diagonals, windows."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from jax import lax
 
+from facade.avals import contiguous_strides
 from facade.errors import no_dimension, wrap_dim
 from facade.ops.registry import Raw, Scalar, op
 
@@ -288,29 +291,38 @@ def unfold(input: Raw, dimension: int, size: int, step: int) -> jax.Array:
     return jnp.moveaxis(windows, dim + 1, -1)
 
 
-def _check_as_strided(input, size, stride, storage_offset):
-    if len(size) != len(stride):
-        raise RuntimeError("mismatch in length of strides and shape")
-    if min(stride, default=0) < 0:
-        raise RuntimeError(
-            "as_strided: Negative strides are not supported at the moment, "
-            f"got strides: {list(stride)}"
-        )
-    last = storage_offset + sum((s - 1) * step for s, step in zip(size, stride, strict=True))
-    if 0 not in size and last >= input.numel:
-        each = input.dtype.itemsize
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset "
-            f"{storage_offset}, and itemsize {each} requiring a storage size of "
-            f"{(last + 1) * each} are out of bounds for storage of size {input.numel * each}"
-        )
+def element_at(places, shape: tuple, strides: tuple):
+    """Return which elements, in row-major order, a tensor has at places in memory.
+
+    Args:
+        places: Arrays of either kind, counted from the tensor's first element.
+    Returns:
+        The elements' numbers, and whether each place is the tensor's.
+    """
+    number, inside = 0, places >= 0
+    for d in sorted(range(len(shape)), key=lambda d: -strides[d]):
+        if strides[d] and shape[d] != 1:
+            position = places // strides[d]
+            inside &= position < shape[d]
+            number = number + position * math.prod(shape[d + 1 :])
+            places = places % strides[d]
+    return number, inside & (places == 0)
 
 
-@op(public="", check=_check_as_strided, geometry=lambda shape, strides, offset, size, stride,
-    storage_offset: (size, stride, storage_offset))  # fmt: skip
-def as_strided(input: Raw, size: tuple, stride: tuple, storage_offset: int = 0) -> jax.Array:
-    """Read elements of a storage (``input``, in the order of memory) wherever strides point."""
+@op(public="", geometry=lambda shape, strides, start, size, stride, storage_offset, own: (
+    size, stride, start + storage_offset))  # fmt: skip
+def as_strided(
+    input: Raw, size: tuple, stride: tuple, storage_offset: int, own: tuple
+) -> jax.Array:
+    """Read elements wherever strides point in memory.
+
+    Args:
+        storage_offset: Counted from the input's first element.
+        own: The input's strides.
+    """
     at = jnp.full((), storage_offset)
     for dim, (s, step) in enumerate(zip(size, stride, strict=True)):
         at = at + lax.broadcasted_iota(at.dtype, (s,) + (1,) * (len(size) - dim - 1), 0) * step
+    if own != contiguous_strides(input.shape):
+        at, _ = element_at(at, input.shape, own)
     return input.reshape(-1)[at]

@@ -47,7 +47,27 @@ def _check_logcumsumexp(input, dim) -> None:
 @op(check=_check_logcumsumexp, out=True)
 def logcumsumexp(input: Array, dim: int):
     """Return ``log(cumsum(exp(input)))``."""
+    if jnp.iscomplexobj(input):
+        return _running(_complex_cumlogsumexp, input, dim)
     return _running(jax.lax.cumlogsumexp, input, dim)
+
+
+def _complex_cumlogsumexp(x, axis: int):
+    """Add one by one, as PyTorch does: which of its angles a logarithm has depends on the order."""
+
+    def add(total, term):
+        small, great = (
+            jnp.where((total.real < term.real) == s, total, term) for s in (True, False)
+        )
+        nothing = jnp.isneginf(small.real)
+        rest = jnp.log1p(jnp.exp(jnp.where(nothing, 0, small - great)))
+        total = jnp.where(nothing, great, great + rest)
+        return total, total
+
+    rows = jnp.moveaxis(x, axis, 0)
+    if not len(rows):
+        return x
+    return jnp.moveaxis(jax.lax.scan(add, jnp.full_like(rows[0], -jnp.inf), rows)[1], 0, axis)
 
 
 def _running_extreme(input, dim: int, wins):

@@ -9,7 +9,7 @@ from jax import lax
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, int32, int64
 from facade.errors import wrap_dim
-from facade.ops.indexing import IN_RANGE, overwrite, place
+from facade.ops.indexing import IN_RANGE, add_at, overwrite, place
 from facade.ops.registry import Raw, Scalar, op
 from facade.ops.shape import same_strides
 
@@ -93,14 +93,7 @@ def index_add(input: Raw, dim: int, index: Raw, source: Raw, alpha: Scalar) -> j
     """Add ``alpha * source`` to the positions ``index`` along ``dim``."""
     rows, added, at = _rows(input, source * alpha.astype(source.dtype), index)
     key = place((at,), (wrap_dim(dim, input.ndim),))
-    return _add_at(rows, key, added).reshape(input.shape)
-
-
-def _add_at(base: jax.Array, at, values: jax.Array) -> jax.Array:
-    """Add values at places; truth values add up to "any"."""
-    if base.dtype == bool:
-        return base.at[at].max(values, mode=IN_RANGE)
-    return base.at[at].add(values, mode=IN_RANGE)
+    return add_at(rows, key, added).reshape(input.shape)
 
 
 def _check_index_copy(input, dim, index, source):
@@ -193,7 +186,7 @@ def _outside(index, other, dim: int | None = None) -> bool:
 
 def _check_gather(input, dim, index):
     dim = wrap_dim(dim, input.ndim)
-    if index.dtype not in (int32, int64):
+    if index.numel and index.dtype not in (int32, int64):
         raise RuntimeError("gather(): Expected dtype int32/int64 for index")
     _check_same_ndim(index, input, "input")
     for d, (i, own) in enumerate(zip(index.shape, input.shape, strict=False)):
@@ -219,7 +212,7 @@ def gather(input: Raw, dim: int, index: Raw) -> jax.Array:
 
 def _check_scatter(input, dim, index, src=None, **static):
     dim = wrap_dim(dim, input.ndim)
-    if index.dtype not in (int32, int64):
+    if index.numel and index.dtype not in (int32, int64):
         raise RuntimeError("scatter(): Expected dtype int32/int64 for index")
     tensor = isinstance(src, Aval)
     if tensor and src.dtype is not input.dtype:
@@ -267,7 +260,7 @@ def scatter_value(input: Raw, dim: int, index: Raw, src: Scalar) -> jax.Array:
 def scatter_add(input: Raw, dim: int, index: Raw, src: Raw) -> jax.Array:
     """Add ``src`` where :func:`gather` with this index reads."""
     full, values, at = _scattering(input, dim, index, src)
-    return _add_at(full, at, values).reshape(input.shape)
+    return add_at(full, at, values).reshape(input.shape)
 
 
 _REDUCTIONS = ("sum", "prod", "mean", "amax", "amin")
@@ -314,10 +307,10 @@ def index_reduce(
 def reduce_at(base, values, at, reduce: str, include_self: bool):
     """Combine ``values`` into ``base`` at the places ``at`` (an index per dimension)."""
     if not include_self:
-        base = overwrite(base, jnp.broadcast_to(_identity(reduce, base.dtype), values.shape), at,
-                         _all_dims(base))  # fmt: skip
+        nothing = jnp.broadcast_to(_identity(reduce, base.dtype), values.shape)
+        base = overwrite(base, nothing, at, tuple(range(len(at))))
     if reduce == "sum":
-        return base.at[at].add(values, mode=IN_RANGE)
+        return add_at(base, at, values)
     if reduce == "prod":
         return _multiply_at(base, values, at)
     if reduce != "mean":
@@ -360,6 +353,8 @@ def _extreme_jvp(reduce, primals, tangents):
 
 @jax.custom_jvp
 def _multiply_at(base, values, at):
+    if base.dtype == bool:
+        return base.at[at].min(values, mode=IN_RANGE)
     return base.at[at].multiply(values, mode=IN_RANGE)
 
 
@@ -368,7 +363,9 @@ def _multiply_jvp(primals, tangents):
     """Each factor's derivative is the product of the others, also where one of them is zero."""
     base, values, at = primals
     zeros = (base == 0).astype(base.dtype).at[at].add((values == 0).astype(base.dtype))
-    nonzero = jnp.where(base == 0, 1, base).at[at].multiply(jnp.where(values == 0, 1, values))
+    nonzero = _multiply_at(
+        jnp.where(base == 0, 1, base), jnp.where(values == 0, 1, values), at
+    )  # which has this derivative again: JAX has none of products at places
 
     def others(factor, zeros, nonzero):
         is_zero = factor == 0

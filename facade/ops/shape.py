@@ -11,7 +11,7 @@ from facade.avals import (
     is_dense,
 )
 from facade.dtypes import bool_, dtype
-from facade.errors import wrap_dim, wrap_dims
+from facade.errors import no_dimension, wrap_dim, wrap_dims
 from facade.ops.parts import diagonal_dims
 from facade.ops.registry import Array, Promote, Raw, Scalar, op
 from facade.ops.view import resolve_size
@@ -267,6 +267,10 @@ def flip(input: Raw, dims: tuple[int, ...]) -> jax.Array:
 
 
 def _check_roll(input, shifts, dims):
+    if not shifts:
+        raise RuntimeError("`shifts` required")
+    if dims and not input.ndim:
+        raise no_dimension(dims[0], 0)
     if len(shifts) != len(dims) and not (len(shifts) == 1 and not dims):
         raise RuntimeError(
             f"shifts and dimensions must align. shifts: {len(shifts)}, dims:{len(dims)}"
@@ -349,12 +353,6 @@ def diag_embed(input: Raw, offset: int = 0, dim1: int = -2, dim2: int = -1) -> j
     empty = jnp.zeros((*input.shape[:-1], size, size), input.dtype)
     matrices = empty.at[..., rows, columns].set(input, unique_indices=True)
     return jnp.moveaxis(matrices, (-2, -1), diagonal_dims(input.ndim + 1, dim1, dim2))
-
-
-@op(public="function", name="diagonal_copy", grad_name="DiagonalBackward0_copy")
-def diagonal_copy(input: Raw, offset: int = 0, dim1: int = 0, dim2: int = 1) -> jax.Array:
-    """Copy the diagonals of matrices."""
-    return jnp.diagonal(input, offset, *diagonal_dims(input.ndim, dim1, dim2))
 
 
 def _check_narrow_copy(input, dim, start, length):

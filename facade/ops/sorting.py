@@ -299,10 +299,31 @@ def histogram_edges(input: Raw, low: Scalar | None, high: Scalar | None, bins: i
 @op(public="", check=_check_histogram, differentiable=False)
 def histogram(input: Raw, edges: Raw, weight: Raw | None, density: bool) -> jax.Array:
     """Return how many elements lie between every two edges; the last edge belongs to its bin."""
-    values, bins = input.reshape(-1), edges.shape[0] - 1
+    counts = None if weight is None else weight.reshape(-1)
+    return _histogram(input.reshape(-1, 1), counts, (edges,), density)
+
+
+@op(public="", check=_check_histogram, differentiable=False)
+def histogramdd(input: Raw, weight: Raw | None, edges: tuple[Raw, ...], density: bool) -> jax.Array:
+    """Return how many rows of ``input`` lie in each box, with edges for each column."""
+    return _histogram(input, weight, edges, density)
+
+
+def _histogram(points, weight, edges, density: bool):
+    places = tuple(_bin(points[:, i], row) for i, row in enumerate(edges))
+    counts = jnp.ones(len(points), points.dtype) if weight is None else weight
+    found = jnp.zeros([len(row) - 1 for row in edges], points.dtype)
+    found = found.at[places].add(counts, mode="drop")
+    if density:
+        found = found / found.sum()
+        for i, row in enumerate(edges):
+            found = found / jnp.diff(row).reshape([-1] + [1] * (len(edges) - i - 1))
+    return found
+
+
+def _bin(values, edges):
+    """Return which bin each value lies in; their number for those outside."""
+    bins = len(edges) - 1
     place = jnp.searchsorted(edges, values, side="right") - 1
     place = jnp.where(values == edges[-1], bins - 1, place)
-    place = jnp.where((place < 0) | (values > edges[-1]) | jnp.isnan(values), bins, place)
-    counts = jnp.ones_like(values) if weight is None else weight.reshape(-1)
-    found = jnp.zeros(bins, input.dtype).at[place].add(counts, mode="drop")
-    return found / (found.sum() * jnp.diff(edges)) if density else found
+    return jnp.where((place < 0) | (values > edges[-1]) | jnp.isnan(values), bins, place)

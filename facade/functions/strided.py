@@ -1,0 +1,87 @@
+"""``as_strided`` and its kin: a tensor's storage read wherever strides point."""
+
+import functools
+
+import numpy as np
+
+from facade import aten
+from facade.avals import is_dense
+from facade.binding import public
+from facade.ops.parts import element_at
+from facade.recording import wrap
+from facade.storage import View
+from facade.tensor import Tensor, chain_geometry
+
+
+@public
+def as_strided(input: Tensor, size, stride, storage_offset: int | None = None) -> Tensor:
+    """View the storage wherever strides point.
+
+    Raises:
+        RuntimeError: they point outside of it.
+    """
+    return aten.as_strided(*_source(input, tuple(size), tuple(stride), storage_offset))
+
+
+@public(method=False, out=True)
+def as_strided_copy(input: Tensor, size, stride, storage_offset: int | None = None) -> Tensor:
+    """Copy what :func:`as_strided` shows."""
+    return aten.as_strided_copy(*_source(input, tuple(size), tuple(stride), storage_offset))
+
+
+@public
+def as_strided_scatter(
+    input: Tensor, src: Tensor, size, stride, storage_offset: int | None = None
+) -> Tensor:
+    """Copy with the elements that ``as_strided`` shows replaced by ``src``."""
+    made = aten.clone(input)
+    as_strided(made, size, stride, storage_offset).copy_(src)
+    return made
+
+
+def _source(input: Tensor, size: tuple, stride: tuple, storage_offset: int | None) -> tuple:
+    """Return the arguments of the op: a tensor that shows all the places, and where they are in it.
+
+    The tensor is ``input``, or else the one that owns its storage.
+    """
+    cell, known, start = input._cell, input._aval, 0
+    storage = cell.storage.aval
+    if type(cell) is View:
+        start = chain_geometry(cell)[2]
+    offset = start if storage_offset is None else storage_offset
+    count = storage.numel * storage.dtype.itemsize // known.dtype.itemsize
+    _check(size, stride, offset, count, known.dtype.itemsize)
+    if _shows(known.shape, known.strides, size, stride, offset - start):
+        return input, size, stride, offset - start, known.strides
+    owner = cell.base if cell.base is not None else wrap(cell.storage, storage)
+    return owner, size, stride, offset, storage.strides
+
+
+def _check(size: tuple, stride: tuple, offset: int, count: int, itemsize: int) -> None:
+    """Raise unless strides stay within a storage of ``count`` elements."""
+    if len(size) != len(stride):
+        raise RuntimeError("mismatch in length of strides and shape")
+    if min(stride, default=0) < 0:
+        raise RuntimeError(
+            "as_strided: Negative strides are not supported at the moment, "
+            f"got strides: {list(stride)}"
+        )
+    last = offset + sum((s - 1) * step for s, step in zip(size, stride, strict=True))
+    if 0 not in size and last >= count:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
+            f"itemsize {itemsize} requiring a storage size of {(last + 1) * itemsize} are out of "
+            f"bounds for storage of size {count * itemsize}"
+        )
+
+
+@functools.lru_cache(1024)
+def _shows(shape: tuple, strides: tuple, size: tuple, stride: tuple, offset: int) -> bool:
+    """Return whether a tensor has elements at all places that other strides point at."""
+    if 0 in size:
+        return True
+    last = offset + sum((s - 1) * step for s, step in zip(size, stride, strict=True))
+    if is_dense(shape, strides):
+        return offset >= 0 and last < np.prod(shape, dtype=int)
+    grid = np.ix_(*(np.arange(s) * step for s, step in zip(size, stride, strict=True)))
+    return bool(element_at(sum(grid, np.int64(offset)), shape, strides)[1].all())
