@@ -109,32 +109,33 @@ def lstm(torch) -> Any:
     return Model()
 
 
-def imperative(torch) -> dict[str, float]:
-    """The PyTorch program, for PyTorch and for facade."""
+def imperative(torch, measure=timed) -> dict[str, float]:
+    """The PyTorch program, for PyTorch and for facade; ``measure(step)`` returns a figure."""
     F, seconds = torch.nn.functional, {}
     for name, shape in RESNETS.items():
         if chosen(name):
             model = resnet(torch)
             optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
             x, y = map(torch.from_numpy, images(shape))
-            seconds[name] = measured(model, optimizer, x, y, F.cross_entropy)
+            seconds[name] = measured(measure, model, optimizer, x, y, F.cross_entropy)
     if chosen(GPT):
         model = gpt(torch)
         optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
         x, y = map(torch.from_numpy, tokens())
         y = y.reshape(-1)
         seconds[GPT] = measured(
-            model, optimizer, x, y, lambda z, y: F.cross_entropy(z.reshape(-1, VOCABULARY), y)
-        )
+            measure, model, optimizer, x, y,
+            lambda z, y: F.cross_entropy(z.reshape(-1, VOCABULARY), y),
+        )  # fmt: skip
     if chosen(LSTM):
         model = lstm(torch)
         optimizer = torch.optim.SGD(model.parameters(), lr=1e-2, momentum=0.9)
         x, y = map(torch.from_numpy, sequences())
-        seconds[LSTM] = measured(model, optimizer, x, y, F.cross_entropy)
+        seconds[LSTM] = measured(measure, model, optimizer, x, y, F.cross_entropy)
     return seconds
 
 
-def measured(model, optimizer, x, y, criterion) -> float:
+def measured(measure, model, optimizer, x, y, criterion) -> float:
     def step():
         optimizer.zero_grad()
         loss = criterion(model(x), y)
@@ -143,40 +144,42 @@ def measured(model, optimizer, x, y, criterion) -> float:
         first.detach().sum().item()  # waits for the step
 
     first = next(model.parameters())
-    return timed(step)
+    return measure(step)
 
 
-def run_facade() -> dict[str, float]:
+def run_facade(measure=timed) -> dict[str, float]:
     import facade
 
-    return imperative(facade)
+    return imperative(facade, measure)
 
 
-def run_torch() -> dict[str, float]:
+def run_torch(measure=timed) -> dict[str, float]:
     import torch
 
-    return imperative(torch)
+    return imperative(torch, measure)
 
 
 # ---- JAX ----
 
 
-def run_jax() -> dict[str, float]:
+def run_jax(measure=timed) -> dict[str, float]:
     import optax
 
     seconds = {}
     for name, shape in RESNETS.items():
         if chosen(name):
-            seconds[name] = jax_measured(
-                *jax_resnet(), optax.sgd(1e-2, momentum=0.9), *images(shape)
-            )
+            sgd = optax.sgd(1e-2, momentum=0.9)
+            seconds[name] = jax_measured(measure, *jax_resnet(), sgd, *images(shape))
     if chosen(GPT):
-        seconds[GPT] = jax_measured(*jax_gpt(), optax.adamw(1e-3, weight_decay=1e-2), *tokens())
+        adamw = optax.adamw(1e-3, weight_decay=1e-2)
+        seconds[GPT] = jax_measured(measure, *jax_gpt(), adamw, *tokens())
     if chosen(LSTM):
-        seconds[LSTM] = jax_measured(*jax_lstm(), optax.sgd(1e-2, momentum=0.9), *sequences())
+        sgd = optax.sgd(1e-2, momentum=0.9)
+        seconds[LSTM] = jax_measured(measure, *jax_lstm(), sgd, *sequences())
     return seconds
 
 
+ENGINES = {"facade": run_facade, "jax": run_jax, "torch": run_torch}
+
 if __name__ == "__main__":
-    engines = {"facade": run_facade, "jax": run_jax, "torch": run_torch}
-    main("benchmarks.networks", engines)
+    main("benchmarks.networks", ENGINES)
