@@ -4,6 +4,8 @@ import math as _math
 
 from facade import _C as _C
 from facade import __config__ as __config__
+from facade import _dynamo as _dynamo
+from facade import _inductor as _inductor
 from facade import accelerator as accelerator
 from facade import amp as amp
 from facade import autograd as autograd

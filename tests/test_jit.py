@@ -1,5 +1,6 @@
 """facade.jit and torch.compile: the same results, and Python is skipped."""
 
+import importlib
 import io
 
 import numpy as np
@@ -164,6 +165,32 @@ def test_a_read_is_refused():
         g(torch.ones(2))
 
 
+def compiled_layer(t):
+    return t.compile(t.nn.Sequential(t.nn.Linear(2, 3)), backend="eager")
+
+
+def attributes(t):
+    layer = compiled_layer(t)
+    layer.note = 3
+    found = layer._orig_mod.note, layer.training, len(layer), layer.eval().training
+    return *found, layer._orig_mod.training, isinstance(layer, t.nn.Module)
+
+
+def switches(t):
+    dynamo = importlib.import_module(f"{t.__name__}._dynamo")
+    inductor = importlib.import_module(f"{t.__name__}._inductor.config")
+    dynamo.config.suppress_errors = True
+    inductor.triton.unique_kernel_names = True
+    before = dynamo.config.cache_size_limit
+    with dynamo.config.patch(cache_size_limit=64):
+        inside = dynamo.config.cache_size_limit
+    dynamo.reset()
+    dynamo.config.suppress_errors = False
+    dynamo.mark_dynamic(t.ones(3), 0)
+    made = dynamo.optimize("eager")(lambda x: x + 1)(t.ones(2))
+    return before, inside, dynamo.config.cache_size_limit, made.tolist()
+
+
 COMPILE = {
     "plain": lambda t: t.compile(lambda x: x + 1, backend="eager")(t.ones(2)),
     "module": lambda t: t.compile(t.nn.ReLU(), backend="eager")(t.ones(2)),
@@ -171,6 +198,16 @@ COMPILE = {
         t.ones(2)
     ),
     "mode and options": lambda t: t.compile(lambda x: x, mode="default", options={"a": 1}),
+    "unknown mode": lambda t: t.compile(lambda x: x, mode="fast"),
+    "no function": lambda t: t.compile(3),
+    "unknown backend": lambda t: t.compile(lambda x: x, backend="nope"),
+    "names": lambda t: list(compiled_layer(t).state_dict()),
+    "modules": lambda t: [n for n, _ in compiled_layer(t).named_modules()],
+    "printed": lambda t: repr(compiled_layer(t)),
+    "attributes": attributes,
+    "same function": lambda t: t.compile(len, disable=True) is len,
+    "backends": lambda t: t.compiler.list_backends(),
+    "switches": switches,
     "disabled": lambda t: t.compiler.disable(lambda x: x * 2)(t.ones(2)),
     "compiling": lambda t: t.compiler.is_compiling(),
 }
@@ -187,3 +224,4 @@ def test_every_argument_is_accepted():
         name="f", disable=False,
     )  # fmt: skip
     assert f(3) == 3
+    assert torch.compile(lambda x: x + 1, backend=lambda graph, example: None)(3) == 4

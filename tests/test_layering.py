@@ -35,7 +35,10 @@ LEVELS = [
         *("utils", "func", "_higher_order_ops"),
         *("amp", "cpu", "cuda", "backends", "profiler"),
     ],
-    ["vision", "watching", "step_trace", "capture", "interop", "compiler", "export"],
+    [
+        *("vision", "watching", "step_trace", "capture", "interop", "compiler", "export"),
+        *("_dynamo", "_inductor"),
+    ],
     ["__init__", "__main__"],
 ]
 RANK = {name: (level, i) for level, names in enumerate(LEVELS) for i, name in enumerate(names)}

@@ -76,9 +76,9 @@ def _own_tapes():
     state.tapes, state.grad = {CPU: state.tape}, True
     try:
         yield
-    finally:
         for tape in state.tapes.values():
             flush(tape)
+    finally:
         state.tapes, state.tape, state.grad = outer
 
 
