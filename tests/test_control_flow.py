@@ -122,6 +122,62 @@ def test_while_loop_with_gradients():
     assert x.grad.item() == pytest.approx(6 * 1.5**5)
 
 
+def powers(x):
+    """x ** 6 at 1.5: as long as it is below 10."""
+    return while_loop(lambda y: y < 10, lambda y: (y * x,), (x,))[0]
+
+
+FORWARD = {
+    "jvp": lambda x, f: facade.func.jvp(f, (x,), (facade.tensor(2.0),)),
+    "jacfwd": lambda x, f: [facade.func.jacfwd(f)(x)],
+    "vmap of jvp": lambda x, f: facade.vmap(lambda x: facade.func.jvp(f, (x,), (x,)))(x[None]),
+    "jvp of vmap": lambda x, f: facade.func.jvp(facade.vmap(f), (x[None],), (x[None],)),
+    "jvp of jvp": lambda x, f: facade.func.jvp(
+        lambda x: facade.func.jvp(f, (x,), (x,))[1], (x,), (x,)
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FORWARD)
+def test_while_loop_in_forward_mode(case):
+    x = facade.tensor(1.5)
+    found, expected = (FORWARD[case](x, f) for f in (powers, lambda x: x**6))
+    for a, b in zip(found, expected, strict=True):
+        assert facade.allclose(a, b)
+
+
+@pytest.mark.parametrize("transform", [facade.func.grad, facade.func.jacrev])
+def test_while_loop_has_no_gradient_in_a_transform(transform):
+    with pytest.raises(RuntimeError, match=r"while_loop: there is no gradient .* Use scan"):
+        transform(powers)(facade.tensor(1.5))
+
+
+@pytest.mark.parametrize("transform", ["grad", "jvp", "vmap", "vmap of grad", "jacfwd of grad"])
+def test_scan_under_transforms(transform):
+    func, xs = facade.func, values(facade)
+
+    def looped(x):
+        carry, ys = scan(lambda c, row: (c * row + x[0], c.sin()), x[0], x)
+        return (carry * ys).sum()
+
+    def unrolled(x):
+        carry, kept = x[0], []
+        for row in x:
+            kept.append(carry.sin())
+            carry = carry * row + x[0]
+        return (carry * facade.stack(kept)).sum()
+
+    kinds = {
+        "grad": lambda f: func.grad(f)(xs),
+        "jvp": lambda f: func.jvp(f, (xs,), (xs.cos(),))[1],
+        "vmap": lambda f: facade.vmap(f)(facade.stack([xs, xs + 1])),
+        "vmap of grad": lambda f: facade.vmap(func.grad(f))(facade.stack([xs, xs + 1])),
+        "jacfwd of grad": lambda f: func.jacfwd(func.grad(f))(xs),
+    }
+    found, expected = map(kinds[transform], (looped, unrolled))
+    assert facade.allclose(found, expected, rtol=1e-4)
+
+
 def test_while_loop_checks_its_body():
     with pytest.raises(RuntimeError, match="same metadata"):
         while_loop(lambda x: x.sum() < 1, lambda x: (x[0],), (values(facade),))

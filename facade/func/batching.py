@@ -102,7 +102,7 @@ def vmap(
             written = [
                 (x, tape.value_of(row._cell), d)
                 for x, row, d in pairs
-                if d is not None and row._cell.version
+                if d is not None and row._cell.written
             ]
             traced = Traced(tape, results, len(operands), [w[:2] for w in written])
         finally:

@@ -7,8 +7,8 @@ import jax
 import jax.numpy as jnp
 
 from facade import functions
-from facade.func.run import device_of, refill
-from facade.func.trace import Input, Trace, Traced, record_all
+from facade.func.run import REVERSE_MODE, device_of, refill
+from facade.func.trace import FORWARD_MODE, Input, Trace, Traced, record_all, transforms
 from facade.func.trees import flatten, tensors_of, unflatten
 from facade.tensor import Tensor
 
@@ -123,12 +123,14 @@ def _nothing_wrong(shapes: tuple) -> list:
 def while_loop(cond_fn: Callable, body_fn: Callable, carried_inputs: tuple | list) -> tuple:
     """Repeat ``values = body_fn(*values)`` as long as ``cond_fn(*values)``; return them.
 
-    Where a gradient is wanted the loop runs in Python, since its length is known only then.
+    Where a gradient is wanted the loop runs in Python, since its length is known only then. Inside
+    a transformed function there are derivatives in forward mode.
 
     Args:
         carried_inputs: The values at first: tensors and Python numbers.
     Raises:
-        RuntimeError: the body returns something unlike its arguments.
+        RuntimeError: the body returns something unlike its arguments, or a gradient is wanted in
+            a transformed function.
     """
     if not callable(cond_fn) or not callable(body_fn):
         raise RuntimeError("Expect cond_fn and body_fn to be callable.")
@@ -150,10 +152,27 @@ def while_loop(cond_fn: Callable, body_fn: Callable, carried_inputs: tuple | lis
             f"{[(list(x.shape), x.dtype) for x in first]} and "
             f"{[(list(a.shape), a.dtype) for a in avals]}"
         )
-    if any(body.tracked):
+    if any(body.tracked) and not _is_pushed():
         return _loop_in_python(cond_fn, body_fn, unflatten(structure, first))
     found = record_all(_loop, (_checks_of(body),), (test, body), tuple(first))
     return tuple(refill(result, test.checked(body.checked(found))))
+
+
+def _is_pushed() -> bool:
+    """Return whether a function is traced for derivatives in forward mode, which a loop has.
+
+    Raises:
+        RuntimeError: it is traced for one in reverse mode.
+    """
+    around = transforms()
+    if not around:
+        return False
+    if around & FORWARD_MODE and not around & REVERSE_MODE:
+        return True
+    raise RuntimeError(
+        "while_loop: there is no gradient of a loop of unknown length inside a transformed "
+        "function. Use scan, a Python loop of fixed length, or forward mode (jvp, jacfwd)."
+    )
 
 
 def _loop_in_python(cond_fn, body_fn, values: tuple) -> tuple:

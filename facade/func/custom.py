@@ -10,11 +10,8 @@ from facade.autograd import function
 from facade.autograd.function import FunctionCtx, SavedTensor, tensors_in
 from facade.autograd.grad_mode import enable_grad, no_grad
 from facade.func.run import device_of
-from facade.func.trace import Input, Trace, Traced, record_all
-from facade.tape import state
+from facade.func.trace import FORWARD_MODE, Input, Trace, Traced, record_all, transforms
 from facade.tensor import Tensor
-
-_FORWARD_MODE = ("jvp", "jacfwd", "linearize")
 
 
 def apply(cls, ctx: FunctionCtx, args: tuple, separate: bool) -> Any:
@@ -23,7 +20,7 @@ def apply(cls, ctx: FunctionCtx, args: tuple, separate: bool) -> Any:
     Args:
         separate: Whether ``ctx`` is filled by ``setup_context``.
     """
-    given, forward_mode = tensors_in(args), _in_forward_mode(state.tape)
+    given, forward_mode = tensors_in(args), not FORWARD_MODE.isdisjoint(transforms())
     tape = Trace(device_of(given), cls.__name__)
     inputs = [tape.placeholder(x._aval, x) for x in given]
     queue = iter(inputs)
@@ -43,14 +40,6 @@ def apply(cls, ctx: FunctionCtx, args: tuple, separate: bool) -> Any:
         key = (*key, derivative.places, derivative.found, derivative.forward_mode)
     found = record_all(_custom, key, functions, tuple(given))
     return _placed(ctx, given, inputs, outputs, forward.checked(found), result)
-
-
-def _in_forward_mode(tape: Any) -> bool:
-    while tape is not None:
-        if getattr(tape, "transform", None) in _FORWARD_MODE:
-            return True
-        tape = getattr(tape, "outer", None)
-    return False
 
 
 def _placed(ctx, given: list, inputs: list, outputs: list, found: tuple, result) -> Any:

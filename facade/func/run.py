@@ -8,7 +8,7 @@ from facade.func.trees import flatten, tensors_of, unflatten
 from facade.tape import state
 from facade.tensor import Tensor
 
-_REVERSE_MODE = ("grad", "jacrev", "vjp")
+REVERSE_MODE = frozenset({"grad", "jacrev", "vjp"})
 _MUTATED = (
     "During a grad (vjp, jvp, grad, etc) transform, the function provided attempted to call "
     "in-place operation ({}) that would mutate a captured Tensor. This is not supported; please "
@@ -39,7 +39,7 @@ class Call:
                 they don't fit. Both are given with tensors of the trace in them.
         """
         tape = Trace(device_of(self.wanted), self.transform)
-        leaf = self.transform in _REVERSE_MODE
+        leaf = self.transform in REVERSE_MODE
         inputs = [tape.placeholder(x._aval, x, Input(x._aval, leaf)) for x in self.wanted]
         args = list(self.args)
         for i, x in zip(self.chosen, unflatten(self.structure, inputs), strict=True):
@@ -67,7 +67,7 @@ class Call:
         if not given.issuperset(x._cell for x, _ in outside):
             raise RuntimeError(_MUTATED.format(tape.first_write))
         pairs = zip(self.wanted, inputs, strict=True)
-        return outside + [(x, tape.value_of(i._cell)) for x, i in pairs if i._cell.version]
+        return outside + [(x, tape.value_of(i._cell)) for x, i in pairs if i._cell.written]
 
 
 def device_of(tensors: Sequence[Tensor]):

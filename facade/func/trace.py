@@ -24,6 +24,7 @@ from facade.tensor import Tensor
 
 MAX_KEPT = 512  # functions lowered; the oldest is forgotten
 
+FORWARD_MODE = frozenset({"jacfwd", "jvp", "linearize"})
 _OVERLOADED = ("add", "div", "mul", "sub")
 _PACKAGE = str(File(__file__).parent.parent)
 
@@ -223,6 +224,15 @@ def _restore(device, before, outer) -> None:
     else:
         state.tapes[device] = before
     state.tape = outer
+
+
+def transforms() -> set[str]:
+    """Return what the functions being traced now are traced for."""
+    found, tape = set(), state.tape
+    while isinstance(tape, Trace):
+        found.add(tape.transform)
+        tape = tape.outer
+    return found
 
 
 def _users_line() -> str:
