@@ -35,16 +35,19 @@ def _check_sizes(weight, stride, padding, dilation, output_padding, groups) -> N
     if min(spread(stride, dims)) <= 0:
         raise RuntimeError("non-positive stride is not supported")
     if min(spread(dilation, dims)) <= 0:
-        raise RuntimeError("non-positive dilation is not supported")
+        raise RuntimeError("dilation should be greater than zero")
     if groups <= 0:
         raise RuntimeError("non-positive groups is not supported")
 
 
-def _check_weight(input: tuple, weight, bias, groups: int, transposed: bool) -> None:
+def _check_weight(
+    input: tuple, weight, bias, groups: int, transposed: bool, padding: _Sizes | str
+) -> None:
     shape = list(weight.shape)
     if len(input) != weight.ndim:
+        space = "" if isinstance(padding, str) else " "
         raise RuntimeError(
-            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight "
+            f"Expected {weight.ndim}-dimensional input for {weight.ndim}-dimensional weight{space}"
             f"{shape}, but got {len(input)}-dimensional input of size {list(input)} instead"
         )
     if shape[0] < groups:
@@ -120,9 +123,11 @@ def _check_dtypes(input, weight, bias) -> None:
 
 
 def _check(input, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+    if weight.ndim < 3:
+        raise RuntimeError("weight should have at least three dimensions")
     shape = _batched(input.shape, weight.ndim)
     _check_sizes(weight, stride, padding, dilation, output_padding, groups)
-    _check_weight(shape, weight, bias, groups, transposed)
+    _check_weight(shape, weight, bias, groups, transposed, padding)
     if transposed:
         _check_output_padding(weight.ndim - 2, stride, dilation, output_padding)
     else:

@@ -292,12 +292,17 @@ def soft_cross_entropy(
     return reduce(loss, reduction)
 
 
+def _empty(input) -> RuntimeError:
+    return RuntimeError(
+        "Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
+        f"{list(input.shape)}"
+    )
+
+
 def _check_multi_margin(input, target, p, margin, weight, reduction):
     shape = list(input.shape)
     if input.ndim > 2 or 0 in shape[-1:]:
-        raise RuntimeError(
-            f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: {shape}"
-        )
+        raise _empty(input)
     if p not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
     count, classes = (1, 1, *shape)[-2:]
@@ -311,6 +316,7 @@ def _check_multi_margin(input, target, p, margin, weight, reduction):
         raise RuntimeError(
             f"inconsistent weight size, expected {classes} but got {list(weight.shape)}"
         )
+    _check_long(target)
 
 
 @op(public="", check=_check_multi_margin)
@@ -328,11 +334,20 @@ def multi_margin_loss(
     return reduce(loss.reshape(target.shape) if target.ndim == 0 else loss, reduction)
 
 
+def _check_long(target) -> None:
+    if target.dtype is not int64:
+        found = SCALAR_NAMES[target.dtype]
+        raise RuntimeError(f"expected scalar type Long but found {found}")
+
+
 def _check_multilabel(input, target, reduction):
+    if input.ndim > 2 or 0 in input.shape[-1:]:
+        raise _empty(input)
     if input.shape != target.shape:
         raise RuntimeError(
             f"inconsistent target size: {list(target.shape)} for input of size: {list(input.shape)}"
         )
+    _check_long(target)
 
 
 @op(public="", check=_check_multilabel)

@@ -155,16 +155,24 @@ def _check_window(dims, kernel, stride, padding, dilation) -> None:
             )
 
 
-def _check_input(shape: tuple, dims: int) -> None:
+def _check_input(shape: tuple, dims: int, caller: str = "") -> None:
     if len(shape) not in (dims + 1, dims + 2):
         raise RuntimeError(
             f"non-empty {dims + 1}D or {dims + 2}D (batch mode) tensor expected for input"
         )
-    if 0 in shape[-dims - 1 :]:
+    if 0 not in shape[-dims - 1 :]:
+        return
+    if dims == 1:  # torch computes it in two dimensions
+        shape, dims = (*shape[:-1], 1, shape[-1]), 2
+    if dims == 3:
         raise RuntimeError(
-            f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch "
-            f"size for input, but got:{list(shape)}"
+            f"{caller}: Expected input's non-batch dimensions to have positive length, but input "
+            f"has a shape of {list(shape)} and non-batch dimension 0 has length zero!"
         )
+    raise RuntimeError(
+        f"Expected {dims + 1}D or {dims + 2}D (batch mode) tensor with optional 0 dim batch "
+        f"size for input, but got:{list(shape)}"
+    )
 
 
 def _check_output(shape: tuple, axes: list[Axis]) -> None:
@@ -184,7 +192,7 @@ def _check_output(shape: tuple, axes: list[Axis]) -> None:
 def _check_max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, dims, simple):
     name, shape = f"max_pool{dims}d", input.shape
     sizes = (kernel_size, stride, padding, dilation)
-    if dims == 1 and len(shape) not in (2, 3):
+    if dims == 1 and (len(shape) not in (2, 3) or (simple and 0 in shape[-2:])):
         raise RuntimeError(
             "max_pool1d: Expected 2D or 3D (batch mode) tensor with optional 0 dim batch size for "
             f"input, but got:{list(shape)}"
@@ -195,7 +203,7 @@ def _check_max_pool(input, kernel_size, stride, padding, dilation, ceil_mode, di
     if dims == 1 and simple:
         _check_max_pool1d(shape, *sizes, ceil_mode)
     _check_window(dims, *sizes)
-    _check_input(shape, dims)
+    _check_input(shape, dims, "max_pool3d_with_indices_out_cpu_template()")
     _check_output(shape, _axes(shape, dims, *sizes, ceil_mode))
     refuse_dtype(input.dtype, {"bool": kernel(f"max_pool{max(dims, 2)}d")})
 
@@ -282,10 +290,10 @@ def _check_avg_pool(
         wrap_dim(-3, len(shape))
     if divisor_override == 0:
         raise RuntimeError("divisor must be not zero")
-    if dims == 3:
+    if dims == 3 and len(shape) not in (4, 5):
         _check_input(shape, 3)
     _check_window(dims, *sizes)
-    _check_input(shape, dims)
+    _check_input(shape, dims, "avg_pool3d()")
     _check_avg_output(shape, _axes(shape, dims, *sizes, ceil_mode))
     refuse_dtype(input.dtype, {"bool": kernel(f"avg_pool{max(dims, 2)}d")})
 
@@ -361,9 +369,11 @@ def _check_adaptive(kind: str):
                 f"argument #1 'self' (while checking arguments for {name})"
             )
         if kind == "avg" and min(output_size) < 0:
+            whole = (1, *output_size) if dims == 1 else output_size  # computed in two dimensions
+            first, *others = map(str, whole)
             raise RuntimeError(
-                f"{name}: elements of output_size must be greater than or equal to 0 but received "
-                f"{{{', '.join(map(str, output_size))}}}"
+                f"adaptive_avg_pool{len(whole)}d: elements of output_size must be greater than or "
+                f"equal to 0 but received {{{first}, {','.join(others)}}}"
             )
         if len(shape) not in (dims + 1, dims + 2):
             colon = ":" if kind == "max" else ""
@@ -376,6 +386,12 @@ def _check_adaptive(kind: str):
                     f"{name}(): Expected input to have non-zero size for non-batch dimensions, "
                     f"but input has sizes {shape} with dimension {dim} being empty"
                 )
+        if min(output_size) < 0:
+            whole = (1, *output_size) if dims == 1 else output_size
+            made = [*shape[:-dims], *whole]
+            raise RuntimeError(
+                f"Trying to create tensor with negative dimension {min(output_size)}: {made}"
+            )
         error = kernel(f"adaptive_{kind}_pool{max(dims, 2)}d")
         refuse_dtype(input.dtype, {"bool": error, "integer": error})
 
@@ -443,9 +459,11 @@ def _check_unpool(input, indices, output_size):
         name = names.get(indices.dtype.name, indices.dtype.name.title())
         raise RuntimeError(f"elements in indices should be type int64 but got: {name}")
     if indices.shape != input.shape:
+        more = (1,) * (len(output_size) == 1)  # torch computes it in two dimensions
+        own, given = ([*a.shape, *more] for a in (input, indices))
         raise RuntimeError(
             "Expected shape of indices to be same as that of the input tensor "
-            f"({list(input.shape)}) but got indices tensor with shape: {list(indices.shape)}"
+            f"({own}) but got indices tensor with shape: {given}"
         )
 
 

@@ -37,6 +37,17 @@ def _nearest(size: int, out: int, scale: float | None, exact: bool) -> np.ndarra
     return np.minimum(np.floor(at * ratio).astype(np.int64), size - 1)
 
 
+def _pick(x, places: np.ndarray, dim: int):
+    """Return ``x`` at these places along ``dim``; no gather where they are evenly spread."""
+    size, out = x.shape[dim], len(places)
+    if out % size == 0 and (places == np.arange(out) // (out // size)).all():
+        return jnp.repeat(x, out // size, axis=dim)
+    step = max(size // out, 1)
+    if (places == places[0] + np.arange(out) * step).all():
+        return lax.slice_in_dim(x, int(places[0]), int(places[-1]) + 1, step, axis=dim)
+    return jnp.take(x, places, axis=dim, mode="clip")
+
+
 def _cubic(t, a: float):
     """Return Keys' kernel at distance ``t``."""
     t = np.abs(t)
@@ -143,7 +154,7 @@ def upsample(
     for dim, (out, scale) in enumerate(zip(output_size, scales, strict=True), 2):
         size = x.shape[dim]
         if mode.startswith("nearest"):
-            x = jnp.take(x, _nearest(size, out, scale, mode != "nearest"), axis=dim, mode="clip")
+            x = _pick(x, _nearest(size, out, scale, mode != "nearest"), dim)
             continue
         matrix = jnp.asarray(weights(size, out, mode, align_corners, scale, real), x.dtype)
         mixed = jnp.tensordot(x, matrix, (dim, 1), precision=lax.Precision.HIGHEST)

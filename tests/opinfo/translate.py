@@ -36,6 +36,8 @@ def function(entry):
 
 def method(entry, variant):
     """Return the method that ``variant``, one of PyTorch's, is here."""
+    if isinstance(variant, functools.partial):
+        return rebound(variant)
     if isinstance(variant, types.FunctionType) and _is_local(variant):
         return rebound(variant)
     return _found(facade.Tensor, variant.__name__)
@@ -56,7 +58,7 @@ def rebound(f):
     """Return a function of the database's own file with ``torch`` meaning facade in it."""
     if isinstance(f, functools.partial):
         return functools.partial(rebound(f.func), *f.args, **f.keywords)
-    if not isinstance(f, types.FunctionType):
+    if not isinstance(f, types.FunctionType) or f.__module__ == "torch.nn.functional":
         return _same_named(f)
     names = {
         **f.__globals__, "torch": facade, "F": facade.nn.functional,

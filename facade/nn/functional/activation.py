@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 
 from facade import aten, functions, mersenne
-from facade.binding import public
+from facade.binding import public, with_out
 from facade.devices import CPU
 from facade.functions.draws import draw_with, is_traced
 from facade.tensor import Tensor
@@ -126,6 +126,7 @@ def _slopes(input: Tensor, lower: float, upper: float) -> Tensor:
 # ---- smooth ones ----
 
 
+@with_out
 def gelu(input: Tensor, approximate: str = "none") -> Tensor:
     """Return ``input`` times the normal distribution's function at ``input``."""
     return aten.gelu(input, approximate)
@@ -151,11 +152,13 @@ def hardswish(input: Tensor, inplace: bool = False) -> Tensor:
     return _finish(input, aten.hardswish(input), inplace)
 
 
+@with_out
 def logsigmoid(input: Tensor) -> Tensor:
     """Return ``log(sigmoid(input))``."""
     return aten.log_sigmoid(input)
 
 
+@with_out
 def softplus(input: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
     """Return ``log(1 + exp(beta * input)) / beta``, ``input`` itself above the threshold."""
     return aten.softplus(input, beta, threshold)
@@ -171,11 +174,13 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - input.tanh()
 
 
+@with_out
 def hardshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Return 0 within ``lambd`` of 0 and ``input`` elsewhere."""
     return aten.hardshrink(input, lambd)
 
 
+@with_out
 def softshrink(input: Tensor, lambd: float = 0.5) -> Tensor:
     """Move ``input`` towards 0 by ``lambd``, and no further."""
     return aten.softshrink(input, lambd)

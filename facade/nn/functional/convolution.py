@@ -3,7 +3,7 @@
 from typing import Any
 
 from facade import aten
-from facade.binding import public
+from facade.binding import public, write_out
 from facade.errors import bad_argument
 from facade.tensor import Tensor
 
@@ -67,9 +67,12 @@ def conv_tbc(input, weight, bias, pad: int = 0) -> Tensor:
     return aten.conv_tbc(input, weight, bias, pad)
 
 
-def linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(
+    input: Tensor, weight: Tensor, bias: Tensor | None = None, *, out: Tensor | None = None
+) -> Tensor:
     """Return ``input @ weight.T + bias``."""
-    return aten.linear(input, weight, bias)
+    found = aten.linear(input, weight, bias)
+    return found if out is None else write_out("linear", out, found)
 
 
 @public(method=False)

@@ -56,7 +56,7 @@ def _batched(input: Tensor, ndim: int, p: float, training: bool, inplace: bool) 
     if input.dim() == ndim:
         return _drop("feature_dropout", input, p, training, inplace)
     found = _drop("feature_dropout", input.unsqueeze(0), p, training, inplace)
-    return found.squeeze(0)
+    return input if inplace else found.squeeze(0)
 
 
 def _warn_dims(name: str, dims: int, input: Tensor) -> None:

@@ -44,7 +44,7 @@ def layer_norm(
     return aten.layer_norm(input, tuple(normalized_shape), weight, bias, eps)
 
 
-@public(method=False)
+@public(method=False, out=True)
 def native_batch_norm(
     input: Tensor, weight, bias, running_mean, running_var, training: bool, momentum: float,
     eps: float,

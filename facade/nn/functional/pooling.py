@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from facade import aten
-from facade.binding import public
+from facade.binding import public, with_out
 from facade.functions.indexing import check_within
 from facade.tensor import Tensor
 
@@ -50,6 +50,7 @@ def avg_pool1d(
     return aten.avg_pool(input, kernel_size, stride, padding, ceil_mode, count_include_pad, None, 1)
 
 
+@with_out
 def avg_pool2d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
     divisor_override=None,
@@ -60,6 +61,7 @@ def avg_pool2d(
     )
 
 
+@with_out
 def avg_pool3d(
     input, kernel_size, stride=None, padding=0, ceil_mode=False, count_include_pad=True,
     divisor_override=None,
@@ -73,6 +75,8 @@ def avg_pool3d(
 def _output_size(size, input: Tensor, dims: int) -> tuple[int, ...]:
     """Return one size per dimension, None being the input's."""
     row = size if isinstance(size, tuple | list) else (size,) * dims
+    if row is size and dims > 1 and input.ndim <= len(row):
+        raise ValueError(f"Input dimension should be at least {len(row) + 1}")
     own = (0,) * len(row) + tuple(input.shape)
     return tuple(own[i - len(row)] if size is None else size for i, size in enumerate(row))
 
