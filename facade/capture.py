@@ -374,7 +374,7 @@ class Capture:
         """
         if self.tape.fresh:
             raise RuntimeError("run the training step once before it is exported")
-        if any(x._cell.storage.version for x in self.tape.arguments.values()):
+        if any(x._cell.storage.written for x in self.tape.arguments.values()):
             raise RuntimeError("a function that writes to its arguments can't be exported")
         if self.reason is not None:
             raise RuntimeError(f"the function can't be exported: {self.reason}")

@@ -11,7 +11,7 @@ from facade.avals import Aval
 from facade.devices import CPU, is_jax_default, jax_device
 from facade.outline import repeats
 from facade.program import flush
-from facade.tape import MAX_LEAVES, MAX_LOOPING, MAX_PINNED_BYTES, SLOT, Tape, tape_on
+from facade.tape import MAX_LEAVES, MAX_LOOPING, MAX_PINNED_BYTES, SLOT, Tape, state, tape_on
 
 
 class Storage:
@@ -22,7 +22,7 @@ class Storage:
         tape: The tape that a pending value waits for, or that reads ``array`` as a leaf.
         ref: On that tape.
         aval: Of the tensor that owns the storage.
-        version: Counts the writes.
+        version: Counts the writes; below zero if it was made in inference mode.
     """
 
     __slots__ = ("__weakref__", "array", "aval", "device", "ref", "tape", "version")
@@ -39,6 +39,11 @@ class Storage:
 
     storage = property(lambda self: self)
 
+    @property
+    def written(self) -> bool:
+        """Whether it was written since it was made."""
+        return self.version not in (0, INFERENCE)
+
     def rebind(self, value: "Storage") -> None:
         """Make ``value``'s value this storage's; values never change, so sharing one is safe."""
         if value.array is None:
@@ -53,6 +58,21 @@ class Storage:
         if self.tape is not tape:  # else it is among those that wait, or that were read, already
             tape.pending.append(self)
         self.array, self.tape, self.ref = None, tape, ref
+
+
+INFERENCE = -(1 << 62)  # where the versions of inference tensors begin
+
+
+def init_in_inference(
+    self: Storage, aval: Aval, device: devices.device, array=None, tape=None, ref: int = 0
+) -> None:
+    """As ``Storage.__init__``, which it is while a thread is in inference mode."""
+    self.aval = aval
+    self.device = device
+    self.array = array
+    self.tape = tape
+    self.ref = ref
+    self.version = INFERENCE if state.inference else 0
 
 
 class View:
@@ -207,5 +227,6 @@ def transfer(cell, to: devices.device) -> Storage:
 
 
 __all__ = [
-    "CPU", "OtherDevice", "Storage", "View", "attend", "locate", "put", "settle", "transfer",
+    "CPU", "INFERENCE", "OtherDevice", "Storage", "View", "attend", "init_in_inference", "locate",
+    "put", "settle", "transfer",
 ]  # fmt: skip

@@ -85,7 +85,10 @@ class Tensor(TensorBase):
 
     @property
     def _version(self) -> int:
-        return self._cell.storage.version
+        version = self._cell.storage.version
+        if version < 0:
+            raise RuntimeError("Inference tensors do not track version counter.")
+        return version
 
     @property
     def _base(self) -> "Tensor | None":
@@ -148,7 +151,8 @@ class Tensor(TensorBase):
         return self._aval.dtype.is_signed
 
     def is_inference(self) -> bool:
-        return False
+        """Return whether this was made in inference mode."""
+        return self._cell.storage.version < 0
 
     def __len__(self) -> int:
         if not self._aval.ndim:
@@ -196,6 +200,11 @@ class Tensor(TensorBase):
         if not requires_grad:
             self._node = None
         elif node is None:
+            if self.is_inference() and not state.inference:
+                raise RuntimeError(
+                    "Setting requires_grad=True on inference tensor outside InferenceMode is not "
+                    "allowed."
+                )
             self._node = AccumulateGrad(self)
             self._number = 0
         return self
@@ -411,6 +420,12 @@ class Tensor(TensorBase):
             self._node = None
 
     def _check_writable(self, value: "Tensor", expanded: bool = False) -> None:
+        if self._cell.storage.version < 0 and not state.inference:
+            raise RuntimeError(
+                "Inplace update to inference tensor outside InferenceMode is not allowed."
+                "You can make a clone to get a normal tensor before doing inplace update."
+                "See https://github.com/pytorch/rfcs/pull/17 for more details."
+            )
         self.check_history(value)
         if value.shape != self.shape:
             raise RuntimeError(

@@ -205,3 +205,11 @@ def test_longer_second_run():
     y = checkpoint.checkpoint(function, facade.ones(2, requires_grad=True), use_reentrant=False)
     with pytest.raises(checkpoint.CheckpointError, match="A different number of tensors"):
         y.sum().backward()
+
+
+def test_inference_tensors_have_gradients_through_them():
+    with facade.inference_mode():
+        x = facade.full((2,), 3.0)
+    w = facade.ones(2, requires_grad=True)
+    (w * x).sum().backward()
+    assert w.grad.tolist() == [3.0, 3.0]

@@ -94,6 +94,13 @@ class SavedTensor:
     """
 
     def __init__(self, tensor: Tensor, node: "FunctionNode | None") -> None:
+        if tensor.is_inference():
+            raise RuntimeError(
+                "Inference tensors cannot be saved for backward. Please do not use Tensors created "
+                "in inference mode in computation tracked by autograd. To work around this, you "
+                "can make a clone to get a normal tensor and use it in autograd, or use "
+                "`torch.no_grad()` instead of `torch.inference_mode()`."
+            )
         if may_be_written():
             tensor = wrap(own(tensor)._cell, tensor._aval, tensor._node, tensor._number)
         self.version = tensor._version

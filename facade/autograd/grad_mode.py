@@ -2,10 +2,12 @@
 
 import functools
 import inspect
+import threading
 from collections.abc import Callable
 from typing import Any, Self, TypeVar, overload
 
 from facade.program import flush
+from facade.storage import Storage, init_in_inference
 from facade.tape import state
 
 F = TypeVar("F", bound=Callable)
@@ -147,12 +149,29 @@ class inference_mode(_Mode):
     def __enter__(self) -> None:
         self.previous = state.grad, state.inference
         state.grad, state.inference = not self.mode, self.mode
+        if self.mode:
+            _mark_storages(1)
 
     def __exit__(self, *exception: object) -> None:
         state.grad, state.inference = self.previous
+        if self.mode:
+            _mark_storages(-1)
 
     def clone(self) -> Self:
         return type(self)(self.mode)
+
+
+_lock = threading.Lock()
+_blocks = 0  # of inference mode that threads are in
+_plain_init = Storage.__init__
+
+
+def _mark_storages(change: int) -> None:
+    """Have new storages ask whether they are made in inference mode, while any thread is in it."""
+    global _blocks
+    with _lock:
+        _blocks += change
+        Storage.__init__ = init_in_inference if _blocks else _plain_init  # type: ignore[method-assign]
 
 
 class set_multithreading_enabled(_Mode):
