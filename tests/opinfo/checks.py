@@ -21,6 +21,9 @@ _NO_VALUES = {
 }  # fmt: skip
 
 
+# Their vectors' signs and phases are free: compared is what the samples say is definite
+_UP_TO_PHASE = {"linalg.eig", "linalg.eigh", "linalg.svd", "pca_lowrank", "svd", "svd_lowrank"}
+
 _WIDE = {
     torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64,
     torch.complex32: torch.complex64, torch.complex64: torch.complex128,
@@ -211,8 +214,14 @@ def forward(entry, dtype, most) -> int:
     call = translate.function(entry)
     return _run(
         entry, dtype, most, False,
-        lambda pair: _call(entry.op, pair.theirs), lambda pair: _call(call, pair.ours),
+        lambda pair: _definite(entry, pair.process, _call(entry.op, pair.theirs)),
+        lambda pair: _definite(entry, translate.rebound(pair.process), _call(call, pair.ours)),
     )  # fmt: skip
+
+
+def _definite(entry, process: Callable, results):
+    """Return results without what is a free choice."""
+    return process(results) if entry.name in _UP_TO_PHASE else results
 
 
 def _outputs(pair: Pair, f, module) -> list:
@@ -315,8 +324,8 @@ def method(entry, dtype, most) -> int:
     call = translate.method(entry, entry.method_variant)
     return _run(
         entry, dtype, most, False,
-        lambda pair: _call(entry.method_variant, pair.theirs),
-        lambda pair: _call(call, pair.ours),
+        lambda pair: _definite(entry, pair.process, _call(entry.method_variant, pair.theirs)),
+        lambda pair: _definite(entry, translate.rebound(pair.process), _call(call, pair.ours)),
     )  # fmt: skip
 
 
@@ -342,18 +351,20 @@ def out(entry, dtype, most) -> int:
     _require(entry.supports_out)
     call = translate.function(entry)
 
-    def run(f, trees, kind):
+    def run(f, trees, kind, process):
         results = _call(f, trees)
         places = pytree.tree_map(
             lambda x: x.detach().clone().fill_(0) if isinstance(x, kind) else x, _tuples(results)
         )
         first, args, kwargs = trees
         given = f(first, *args, **kwargs, out=places)
-        return places, _lists(given)
+        same = zip(pytree.tree_leaves(_lists(given)), pytree.tree_leaves(places), strict=True)
+        return _definite(entry, process, given), all(a is b for a, b in same)
 
     return _run(
         entry, dtype, most, False,
-        lambda p: run(entry.op, p.theirs, torch.Tensor), lambda p: run(call, p.ours, facade.Tensor),
+        lambda p: run(entry.op, p.theirs, torch.Tensor, p.process),
+        lambda p: run(call, p.ours, facade.Tensor, translate.rebound(p.process)),
     )  # fmt: skip
 
 
