@@ -22,6 +22,7 @@ from facade import hub as hub
 from facade import linalg as linalg
 from facade import masked as masked
 from facade import nn as nn
+from facade import onnx as onnx
 from facade import optim as optim
 from facade import overrides as overrides
 from facade import profiler as profiler

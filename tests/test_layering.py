@@ -37,7 +37,7 @@ LEVELS = [
     ],
     [
         *("vision", "watching", "step_trace", "capture", "interop", "compiler", "export"),
-        *("_dynamo", "_inductor"),
+        *("_dynamo", "_inductor", "onnx"),
     ],
     ["__init__", "__main__"],
 ]
