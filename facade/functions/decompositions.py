@@ -360,13 +360,20 @@ def matrix_norm(A: Tensor, ord="fro", dim=(-2, -1), keepdim: bool = False, *, dt
     sums = aten.sum(aten.abs(A), first, keepdim)
     if second > first and not keepdim:
         second -= 1
-    return (aten.amax if ord > 0 else aten.amin)(sums, second, keepdim)
+    return _extreme(sums, second, ord > 0, keepdim)
+
+
+def _extreme(sizes: Tensor, dim: int, greatest: bool, keepdim: bool = False) -> Tensor:
+    """Return the greatest or least along ``dim``; of none the greatest is 0."""
+    if greatest and not sizes.shape[dim]:
+        return sizes.sum(dim, keepdim)
+    return (aten.amax if greatest else aten.amin)(sizes, dim, keepdim)
 
 
 def _singular_norm(A: Tensor, ord, dims: tuple[int, int], keepdim: bool) -> Tensor:
     """Return a norm that the singular values give; with ``keepdim`` ``dims`` come back."""
     values = aten.linalg_svdvals(A)
-    result = values.sum(-1) if ord == "nuc" else values.amax(-1) if ord > 0 else values.amin(-1)
+    result = values.sum(-1) if ord == "nuc" else _extreme(values, -1, ord > 0)
     for d in sorted(dims) if keepdim else ():
         result = result.unsqueeze(d)
     return result
