@@ -38,6 +38,7 @@ SUITE = {
     "record_op": Part("recording an op", {}),
     "import_time": Part("import", {}),
     "kernels": Part("single op", {"ONLY": "layer_norm 512"}),
+    "func": Part("transformed function", {"ONLY": "jacrev, MLP 32", "SECONDS": "0.3"}),
     "rerolled_loops": Part("loop written in Python", None),
 }
 NAMES = {"pytorch": "torch"}
