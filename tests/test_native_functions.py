@@ -161,3 +161,28 @@ def test_other_branches_of_padding_and_pooling():
         return padded, longer, raised.sum(), module.autograd.grad(raised.sum(), y)
 
     both(run)
+
+
+@pytest.mark.parametrize("mode", ["bilinear", "bicubic"])
+def test_resampled_bytes_are_exact(mode):
+    def run(module):
+        x = module.tensor(np.random.default_rng(0).integers(0, 255, (2, 3, 9, 11), np.uint8))
+        resize = module.nn.functional.interpolate
+        return [
+            resize(x, size, mode=mode, align_corners=corners, antialias=smooth)
+            for size in ((5, 7), (20, 13), (9, 20))
+            for corners, smooth in ((False, False), (True, False), (False, True))
+        ]
+
+    both(run)
+
+
+def test_convolutions_of_small_floats_and_whole_numbers():
+    def run(module):
+        x, w = (module.tensor(np.arange(1.0, n + 1).reshape(1, 2, -1)) for n in (36, 6))
+        convolve, back = module.nn.functional.conv1d, module.nn.functional.conv_transpose1d
+        small = convolve((x / 7).bfloat16(), (w / 3).bfloat16())
+        near = module.nn.functional.pairwise_distance(x.byte(), x.byte() + 3)
+        return small, back(x[:, :1].long(), w.long()), convolve(x.long(), w.long()), near
+
+    both(run)

@@ -63,12 +63,14 @@ def _name(query, key, value, attn_mask) -> str:
 def _weights(query, key, attn_mask, is_causal: bool, scale: float | None):
     """Return the softmax of the scores; a row with nothing to see is zeros."""
     scale = 1 / math.sqrt(query.shape[-1]) if scale is None else scale
-    # the root on both sides keeps small floats in range
-    root = math.sqrt(abs(scale))
+    # the root on both sides keeps numbers in range; sums of small floats are wide, and exact
+    small = query.dtype.itemsize < 4
+    root = 1.0 if small else math.sqrt(abs(scale))
     scores = jnp.einsum(
-        "...qd,...kd->...qk", query * root, key * math.copysign(root, scale),
+        "...qd,...kd->...qk", query * root, key * (root if small else math.copysign(root, scale)),
         precision=matmul_precision(query.dtype), preferred_element_type=_wide(query.dtype),
     )  # fmt: skip
+    scores = scores * scale if small else scores
     seen = None
     if is_causal:
         seen = jnp.tril(jnp.ones(scores.shape[-2:], bool))

@@ -229,9 +229,12 @@ def weight_gradient(x, y, window: Window, shape: tuple):
 
 def _compute(kind: str, algorithm, a, b, *, window: Window, shape: tuple):
     """Run one of the three maps, the gradients as transposes of the algorithm."""
-    struct = jax.ShapeDtypeStruct(shape, a.dtype)
     if kind == FORWARD:
         return algorithm(a, b, window)
+    if jnp.issubdtype(a.dtype, jnp.integer):  # JAX transposes only what has a derivative
+        wide = (x.astype(jnp.float64) for x in (a, b))
+        return _compute(kind, algorithm, *wide, window=window, shape=shape).astype(a.dtype)
+    struct = jax.ShapeDtypeStruct(shape, a.dtype)
     if kind == INPUT:
         (result,) = jax.linear_transpose(lambda x: algorithm(x, b, window), struct)(a)
     else:
@@ -240,6 +243,10 @@ def _compute(kind: str, algorithm, a, b, *, window: Window, shape: tuple):
 
 
 def _on_cpu(kind: str, a, b, *, window: Window, shape: tuple):
+    if jnp.issubdtype(a.dtype, jnp.floating) and a.dtype.itemsize < 4:
+        # sums of small floats lose digits, and are no faster
+        wide = (x.astype(jnp.float32) for x in (a, b))
+        return _on_cpu(kind, *wide, window=window, shape=shape).astype(a.dtype)
     x, w, y = {
         FORWARD: (a.shape, b.shape, shape),
         INPUT: (shape, b.shape, a.shape),

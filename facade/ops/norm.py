@@ -152,7 +152,7 @@ def _check_rms(input, normalized_shape, weight, eps):
     if normalized_shape:
         _check_affine(normalized_shape, weight=weight)
     _check_normalized_shape(input, normalized_shape, "*")
-    _check_floating("rms_norm", input)
+    refuse_dtype(input.dtype, {"bool": kernel("rms_norm"), "integer": kernel("rms_norm")})
 
 
 def _check_group(input, num_groups, weight, bias, eps):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from facade.dtypes import C_NAMES, SCALAR_NAMES
+from facade.dtypes import C_NAMES, SCALAR_NAMES, get_default_dtype
 from facade.errors import broadcast_shapes, wrap_dim
 from facade.ops.declare import kernel, refuse
 from facade.ops.linalg import matmul_precision
@@ -51,7 +51,10 @@ def _power_norm(gap, p: float, dim: int, keepdim: bool = False):
 @op(public="", promotes=Promote.SAME, grad_name="NormBackward1")
 def pairwise_distance(x1: Array, x2: Array, p: float, eps: float, keepdim: bool):
     """Return the ``p``-norm of ``x1 - x2 + eps`` along the last dimension."""
-    return _power_norm(jnp.abs(x1 - x2 + eps), p, -1, keepdim)
+    gap = x1 - x2
+    if jnp.issubdtype(gap.dtype, jnp.integer):
+        gap = gap.astype(get_default_dtype().numpy)
+    return _power_norm(jnp.abs(gap + eps), p, -1, keepdim)
 
 
 def _check_pdist(input, p):

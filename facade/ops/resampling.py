@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import jax
@@ -151,6 +152,9 @@ def upsample(
     x = input if floating and dtype.itemsize >= 4 else input.astype(real)
     scales = scales or (None,) * len(output_size)
     weights = _smooth_weights if antialias else _weights
+    if dtype == np.uint8 and mode in _FILTERS:
+        exact = partial(weights, mode=mode, align_corners=align_corners, real=np.float64)
+        return _in_bytes(input, output_size, exact, scales)
     for dim, (out, scale) in enumerate(zip(output_size, scales, strict=True), 2):
         size = x.shape[dim]
         if mode.startswith("nearest"):
@@ -160,6 +164,24 @@ def upsample(
         mixed = jnp.tensordot(x, matrix, (dim, 1), precision=lax.Precision.HIGHEST)
         x = jnp.moveaxis(mixed, -1, dim)
     return x.astype(dtype) if floating else jnp.clip(jnp.round(x), 0, 255).astype(dtype)
+
+
+def _in_bytes(x, output_size: tuple, weights, scales: tuple):
+    """Return maps of bytes at another size as PyTorch computes them: in whole numbers.
+
+    Rows first, and bytes between the two steps; weights have as many bits as 16 have room for.
+    """
+    for dim in (3, 2):
+        size, out = x.shape[dim], output_size[dim - 2]
+        if size == out:
+            continue
+        matrix = weights(size, out, scale=scales[dim - 2])
+        bits = next(b for b in itertools.count() if int(0.5 + matrix.max() * 2 ** (b + 1)) >= 2**15)
+        bits = min(bits, 22)
+        whole = np.trunc(matrix * 2**bits + np.copysign(0.5, matrix)).astype(np.int32)
+        sums = jnp.moveaxis(jnp.tensordot(x.astype(jnp.int32), whole, (dim, 1)), -1, dim)
+        x = jnp.clip((sums + 2 ** (bits - 1)) >> bits, 0, 255).astype(jnp.uint8)
+    return x
 
 
 # ---- at any position ----
