@@ -213,3 +213,13 @@ def test_inference_tensors_have_gradients_through_them():
     w = facade.ones(2, requires_grad=True)
     (w * x).sum().backward()
     assert w.grad.tolist() == [3.0, 3.0]
+
+
+def test_tangents_of_symmetric_matrices_are_symmetric():
+    tangents = []
+    for module in (facade, torch):
+        x, t = module.eye(2) * 4, module.tensor([[0.0, 0.0], [4.0, 0.0]])
+        with module.autograd.forward_ad.dual_level():
+            factor = module.linalg.cholesky(module.autograd.forward_ad.make_dual(x, t))
+            tangents.append(module.autograd.forward_ad.unpack_dual(factor).tangent.tolist())
+    assert tangents == [[[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [2.0, 0.0]]]

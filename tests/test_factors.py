@@ -72,7 +72,34 @@ FACTORS = """
     s.sum_to_size(())
 """
 
+OLDER_FORMS = """
+    torch.triangular_solve(R, A)
+    torch.triangular_solve(R, A, upper=False, transpose=True, unitriangular=True)
+    R.triangular_solve(A).solution
+    torch.triangular_solve(m, A)
+    torch.triangular_solve(v, A)
+    torch.cholesky_solve(R, A)
+    torch.cholesky_solve(R, A, upper=True)
+    torch.cholesky_inverse(A)
+    torch.cholesky_solve(v, A)
+    torch.cholesky_inverse(m)
+    torch.ormqr(m, v, s)
+    torch.ormqr(R, torch.tensor([0.5]), A)
+    la.pinv(A, hermitian=True)
+    la.matrix_rank(torch.ones(2, 3, 3), atol=torch.tensor([0.5, 10.0]))
+    la.matrix_rank(torch.ones(3, 3), hermitian=True)
+    la.matrix_rank(torch.ones(0, 3)), la.matrix_rank(torch.ones(2, 0, 0))
+    la.eig(torch.ones(0, 0)), la.norm(torch.ones(5, 0), 1), la.matrix_norm(torch.ones(0, 0), 2)
+    o = torch.zeros(3, 3); la.inv(A.detach(), out=o) is o, o
+    o = torch.zeros(0), torch.zeros(0), torch.zeros(0); la.svd(R.detach(), out=o).S
+    la.vector_norm(A, out=torch.zeros(()))
+    torch.svd_lowrank(torch.arange(12.0).reshape(4, 3) ** 2, 2)[1]
+    torch.pca_lowrank(torch.arange(12.0).reshape(3, 4) ** 2)[1]
+    torch.pca_lowrank(torch.ones(3, 4), 5)
+    la.det.__name__
+"""
 
-@pytest.mark.parametrize("group", groups(FACTORS))
+
+@pytest.mark.parametrize("group", [*groups(FACTORS), *groups(OLDER_FORMS, 30)])
 def test_factors_and_what_was_missing(group):
     check(group)
