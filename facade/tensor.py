@@ -463,10 +463,12 @@ class Tensor(TensorBase):
         cell, what = self._cell, "a leaf Variable"
         at_leaf = type(self._node) is AccumulateGrad
         if type(cell) is View:
-            ends = self._node, cell.base is not None and cell.base._node
-            self._check_kind_of_view(cell, any((*ends, value is not None and value._node)))
+            own, root = self._fresh_node(), cell.base is not None and cell.base._node
+            self._check_kind_of_view(cell, any((own, root, value is not None and value._node)))
             what = "a view of a leaf Variable"
-            at_leaf = at_leaf or type(ends[1]) is AccumulateGrad
+            # history that the base has not is that of a leaf which is a view itself
+            of_view = own is not None and root is None
+            at_leaf = at_leaf or type(root) is AccumulateGrad or of_view
         if at_leaf:
             raise RuntimeError(f"{what} that requires grad is being used in an in-place operation.")
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from parity import to_numpy
+from parity import both, to_numpy
 from tables import check, check_gradients, same
 
 import facade
@@ -339,6 +339,19 @@ def test_float32_stays_float32_inside():
     for name in (*SMOOTH, "softplus", "i0"):
         if hasattr(x, name):
             assert getattr(x, name)().dtype in (facade.float32, facade.bool), name
+
+
+def test_short_floats_and_complex_numbers_are_exact():
+    def run(module):
+        x = module.linspace(-8, 8, 20)
+        half, below = x.half(), module.tensor([-8.4784, -1.7658, 0.2, 7.5])
+        z = module.complex(x, 3 - x * 2)
+        return [
+            half.exp2(), (half * 90).dist(half), module.logaddexp(z, z * 2 - 5),
+            *(module.polygamma(n, below) for n in range(4)),
+        ]  # fmt: skip
+
+    both(run)
 
 
 def test_second_derivatives():

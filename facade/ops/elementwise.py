@@ -367,8 +367,14 @@ def hypot(input: Array, other: Array):
     **_FUNCTION,
 )
 def logaddexp(input: Array, other: Array):
-    """Return ``log(exp(input) + exp(other))``."""
-    return jnp.logaddexp(input, other)
+    """Return ``log(exp(input) + exp(other))``; a complex one's phase is not wrapped."""
+    if not jnp.iscomplexobj(input):
+        return jnp.logaddexp(input, other)
+    first = input.real >= other.real
+    high, low = jnp.where(first, input, other), jnp.where(first, other, input)
+    none = jnp.isneginf(high.real)
+    distance = jnp.where(none, 0, low - jnp.where(none, 0, high))
+    return jnp.where(none, low, jnp.log1p(jnp.exp(distance)) + high)
 
 
 @op(check=_no_integers("logaddexp2"), **_FUNCTION)

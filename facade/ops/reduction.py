@@ -439,7 +439,8 @@ def _check_dist(input, other, p) -> None:
 def dist(input: Array, other: Array, p: float = 2):
     """Return the ``p``-norm of the difference."""
     difference = input - other
-    return p_norm(difference, p, tuple(range(difference.ndim)), False)
+    wide = difference if jnp.iscomplexobj(difference) else _wide(difference)
+    return p_norm(wide, p, tuple(range(wide.ndim)), False).astype(difference.real.dtype)
 
 
 def _check_renorm(input, p, dim, maxnorm) -> None:

@@ -20,6 +20,12 @@ def _sinc(x):
     return jnp.where(zero, 1, jnp.sin(y) / y)
 
 
+def _exp2(x):
+    """Return ``2**x``, in float32 for the short floats, whose logarithm of 2 is too coarse."""
+    short = x.dtype.itemsize == 2
+    return jnp.exp2(x.astype(jnp.float32)).astype(x.dtype) if short else jnp.exp2(x)
+
+
 @jax.custom_jvp
 def _i0(x):
     return special.i0(x)
@@ -85,7 +91,7 @@ _lgamma.defjvps(lambda t, result, x: t * _digamma(x))
 
 _FLOAT = {
     "exp": (jnp.exp, "e to the power"),
-    "exp2": (jnp.exp2, "2 to the power"),
+    "exp2": (_exp2, "2 to the power"),
     "expm1": (jnp.expm1, "exp(x) - 1"),
     "log": (jnp.log, "the natural logarithm"),
     "log2": (jnp.log2, "the logarithm to base 2"),
