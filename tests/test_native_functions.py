@@ -183,6 +183,8 @@ def test_convolutions_of_small_floats_and_whole_numbers():
         convolve, back = module.nn.functional.conv1d, module.nn.functional.conv_transpose1d
         small = convolve((x / 7).bfloat16(), (w / 3).bfloat16())
         near = module.nn.functional.pairwise_distance(x.byte(), x.byte() + 3)
-        return small, back(x[:, :1].long(), w.long()), convolve(x.long(), w.long()), near
+        sign = module.tensor([1, -1])
+        far = module.nn.functional.cosine_embedding_loss(x[0].int(), -x[0].int(), sign)
+        return small, back(x[:, :1].long(), w.long()), convolve(x.long(), w.long()), near, far
 
     both(run)

@@ -348,10 +348,17 @@ def cosine_embedding_loss(
             f"inputs with sizes {list(input1.shape)} and {list(input2.shape)}."
         )
     input1, input2, target = arguments("cosine_embedding_loss", input1, input2, target)
-    cosine = cosine_similarity(input1, input2, target.dim(), _cosine_eps(input1))
+    cosine = _cosine(input1, input2, target.dim())
     near = (1 - cosine).masked_fill(target != 1, 0)
     far = (cosine - margin).clamp_min(0).masked_fill(target != -1, 0)
     return _reduce(near + far, reduction)
+
+
+def _cosine(a: Tensor, b: Tensor, dim: int) -> Tensor:
+    if a.is_floating_point() or b.is_floating_point():
+        return cosine_similarity(a, b, dim, _cosine_eps(a))
+    product, first, second = ((x * y).sum(dim) for x, y in ((a, b), (a, a), (b, b)))
+    return product / ((first + 1e-12) * (second + 1e-12)).sqrt()
 
 
 def _cosine_eps(input: Tensor) -> float:
