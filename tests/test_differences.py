@@ -215,6 +215,30 @@ def test_inference_tensors_have_gradients_through_them():
     assert w.grad.tolist() == [3.0, 3.0]
 
 
+def test_equal_elements_keep_their_order():
+    x = facade.tensor([2, 1, 2, 1, 2] * 20)
+    assert x.sort()[1][:3].tolist() == [1, 3, 6]
+    assert x.topk(3)[1].tolist() == [0, 2, 4]
+    assert x.kthvalue(3)[1].item() == 6
+
+
+def test_as_strided_scatter_overwrites():
+    grads = []
+    for module in (facade, torch):
+        x, source = module.ones(3, requires_grad=True), module.ones(2, requires_grad=True)
+        written = module.as_strided_scatter(x, source, (2,), (1,), 0)
+        (written * module.tensor([2.0, 3.0, 4.0])).sum().backward()
+        assert source.grad.tolist() == [2.0, 3.0]
+        grads.append(x.grad.tolist())
+    assert grads == [[0.0, 0.0, 4.0], [2.0, 3.0, 0.0]]
+
+
+def test_no_complex_halves():
+    assert not hasattr(facade, "complex32") and not hasattr(facade.Tensor, "chalf")
+    with pytest.raises(NotImplementedError, match="not implemented for 'Half'"):
+        facade.view_as_complex(facade.ones(2, 2).half())
+
+
 def test_tangents_of_symmetric_matrices_are_symmetric():
     tangents = []
     for module in (facade, torch):

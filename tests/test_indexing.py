@@ -167,6 +167,11 @@ y = torch.zeros(3, dtype=torch.cfloat); y[1] = 2j; y
 """
 
 ALONG = """
+(m[0] > 0).scatter_reduce(0, k[0, :2], m[1, :2] > 0, "amax")
+(m[0] > 0).scatter_reduce(0, k[0, :2], m[1, :2] > 0, "amin", include_self=False)
+(m[0] > 0).scatter_reduce(0, k[0, :2], m[1, :2] > 0, "prod")
+torch.nonzero(m > 0, out=torch.empty(0, dtype=torch.int64))
+torch.gather(m, 1, torch.empty(0))
 x.gather(0, k)
 x.gather(1, k[:, :2])
 x.gather(0, k[:, :2].int())

@@ -7,6 +7,7 @@ from facade.binding import public, write_out
 from facade.dtypes import dtype as dtype_class
 from facade.functions.views import position, span
 from facade.tensor import Tensor
+from facade.underived import underived_result
 
 
 @public(method=False, out=True)
@@ -40,8 +41,8 @@ def view_copy(input: Tensor, size=None, *, dtype: dtype_class | None = None) -> 
 
 @public(method=False, out=True)
 def detach_copy(input: Tensor) -> Tensor:
-    """Copy, without a history."""
-    return aten.clone(input.detach())
+    """Copy, without a history; PyTorch has no derivative of that and says so."""
+    return underived_result(aten.clone(input.detach()), (input,), "detach_copy")
 
 
 def _pieces(name: str):

@@ -450,7 +450,7 @@ def _index_put(part: Tensor, indices: dict[int, Tensor], value) -> None:
 # ---- places ----
 
 
-@public
+@public(out=True)
 def nonzero(input: Tensor, *, as_tuple: bool = False) -> Any:
     """Return the places of the elements that are not zero: a row each, or a tensor per dimension.
 

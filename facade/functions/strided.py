@@ -10,6 +10,7 @@ from facade.binding import public
 from facade.ops.parts import element_at
 from facade.recording import wrap
 from facade.storage import View
+from facade.tape import state
 from facade.tensor import Tensor, chain_geometry
 
 
@@ -20,7 +21,15 @@ def as_strided(input: Tensor, size, stride, storage_offset: int | None = None) -
     Raises:
         RuntimeError: they point outside of it.
     """
-    return aten.as_strided(*_source(input, tuple(size), tuple(stride), storage_offset))
+    source, *where, own = _source(input, tuple(size), tuple(stride), storage_offset)
+    shown = aten.as_strided(source, *where, own)
+    if source is input or input._node is None or not state.grad:
+        return shown
+    # the value is the storage's, the history goes through the input, as far as it shows that
+    _, steps, offset = where
+    known = input._aval
+    part = aten.as_strided_part(input, shown.detach(), steps, offset - _start(input), known.strides)
+    return wrap(shown._cell, shown._aval, part._node, part._number)
 
 
 @public(method=False, out=True)
@@ -44,10 +53,8 @@ def _source(input: Tensor, size: tuple, stride: tuple, storage_offset: int | Non
 
     The tensor is ``input``, or else the one that owns its storage.
     """
-    cell, known, start = input._cell, input._aval, 0
+    cell, known, start = input._cell, input._aval, _start(input)
     storage = cell.storage.aval
-    if type(cell) is View:
-        start = chain_geometry(cell)[2]
     offset = start if storage_offset is None else storage_offset
     count = storage.numel * storage.dtype.itemsize // known.dtype.itemsize
     _check(size, stride, offset, count, known.dtype.itemsize)
@@ -55,6 +62,11 @@ def _source(input: Tensor, size: tuple, stride: tuple, storage_offset: int | Non
         return input, size, stride, offset - start, known.strides
     owner = cell.base if cell.base is not None else wrap(cell.storage, storage)
     return owner, size, stride, offset, storage.strides
+
+
+def _start(t: Tensor) -> int:
+    """Return where in its storage a tensor begins."""
+    return chain_geometry(t._cell)[2] if type(t._cell) is View else 0
 
 
 def _check(size: tuple, stride: tuple, offset: int, count: int, itemsize: int) -> None:

@@ -374,7 +374,7 @@ def narrow(input: Tensor, dim: int, start, length: int) -> Tensor:
     return aten.slice(input, dim, start, length, 1)
 
 
-@public
+@public(out=True)
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Copy ``length`` positions along ``dim`` from ``start``."""
     dim, start = _narrowed(input, dim, start, length)

@@ -320,9 +320,24 @@ def as_strided(
         storage_offset: Counted from the input's first element.
         own: The input's strides.
     """
-    at = jnp.full((), storage_offset)
-    for dim, (s, step) in enumerate(zip(size, stride, strict=True)):
-        at = at + lax.broadcasted_iota(at.dtype, (s,) + (1,) * (len(size) - dim - 1), 0) * step
+    at = _places(size, stride, storage_offset)
     if own != contiguous_strides(input.shape):
         at, _ = element_at(at, input.shape, own)
     return input.reshape(-1)[at]
+
+
+@op(public="", grad_name="AsStridedBackward0")
+def as_strided_part(
+    input: Raw, shown: Raw, stride: tuple, storage_offset: int, own: tuple
+) -> jax.Array:
+    """Return ``shown``, what :func:`as_strided` shows of a storage, ``input``'s part from there."""
+    at = _places(shown.shape, stride, storage_offset)
+    number, inside = element_at(at, input.shape, own)
+    return jnp.where(inside, input.reshape(-1).at[number].get(mode="clip"), shown)
+
+
+def _places(size: tuple, stride: tuple, offset: int) -> jax.Array:
+    at = jnp.full((), offset)
+    for dim, (s, step) in enumerate(zip(size, stride, strict=True)):
+        at = at + lax.broadcasted_iota(at.dtype, (s,) + (1,) * (len(size) - dim - 1), 0) * step
+    return at

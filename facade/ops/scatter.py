@@ -327,6 +327,8 @@ def _identity(reduce: str, dtype):
         return jnp.zeros((), dtype)
     if reduce == "prod":
         return jnp.ones((), dtype)
+    if jnp.issubdtype(dtype, jnp.bool_):
+        return jnp.asarray(reduce == "amin")
     if jnp.issubdtype(dtype, jnp.inexact):
         return jnp.asarray(-jnp.inf if reduce == "amax" else jnp.inf, dtype)
     limits = jnp.iinfo(dtype)

@@ -351,6 +351,9 @@ def _check_view_as_complex(input):
             "view_as_complex is only supported for half, float and double tensors, "
             f"but got a tensor of scalar type: {kind}"
         )
+    if input.dtype.itemsize < 4:
+        kind = SCALAR_NAMES[input.dtype]  # XLA has no complex numbers of two halves
+        raise NotImplementedError(f"\"view_as_complex\" not implemented for '{kind}'")
     if not input.ndim:
         raise RuntimeError("Input tensor must have one or more dimensions")
     if input.shape[-1] != 2:
