@@ -247,3 +247,20 @@ def test_tangents_of_symmetric_matrices_are_symmetric():
             factor = module.linalg.cholesky(module.autograd.forward_ad.make_dual(x, t))
             tangents.append(module.autograd.forward_ad.unpack_dual(factor).tangent.tolist())
     assert tangents == [[[0.0, 0.0], [1.0, 0.0]], [[0.0, 0.0], [2.0, 0.0]]]
+
+
+def test_tangents_at_shared_places_add_up():
+    tangents = []
+    for module in (facade, torch):
+        x, at = module.ones(1, 1, 2), module.tensor([[[1, 1]]])
+        with module.autograd.forward_ad.dual_level():
+            dual = module.autograd.forward_ad.make_dual(x, module.tensor([[[3.0, 4.0]]]))
+            found = module.nn.functional.max_unpool1d(dual, at, 1, output_size=(2,))
+            tangents.append(module.autograd.forward_ad.unpack_dual(found).tangent.tolist())
+    assert tangents == [[[[0.0, 7.0]]], [[[0.0, 3.0]]]]
+
+
+def test_uninitialized_parameters_are_empty_to_functions():
+    assert (facade.nn.LazyLinear(2).weight + 1).numel() == 0
+    with pytest.raises(ValueError, match="uninitialized"):
+        torch.nn.LazyLinear(2).weight + 1
