@@ -226,8 +226,6 @@ def _bind_operator(spec: OpSpec, call: Callable) -> None:
         return self.write(call(self, other))
 
     _set_operator(f"__r{word}__", reflected)
-    if word == "truediv":
-        _set_operator("__rdiv__", reflected)  # Python 2's, which PyTorch still has
     _set_operator(f"__i{word}__", augmented)
 
 

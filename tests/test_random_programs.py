@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch as pytorch
 from hypothesis import strategies as st
-from parity import to_numpy
+from parity import both, to_numpy
 
 import facade
 
@@ -78,6 +78,8 @@ def assign(place):
     """Return the step that writes into the part of a tensor that ``place`` picks."""
 
     def step(torch, x, y, a, b):
+        if 0 in x.stride():
+            return  # what stays of several values for one place is not defined
         where = place(torch, x, y, a)
         x[where] = inside(x[where], y).to(x.dtype) if b % 2 else a % 7
 
@@ -190,7 +192,7 @@ def leaves(torch):
     """Return the tensors that a program starts from; all sums of them are exact."""
     eighths = torch.arange(-12.0, 12.0, dtype=torch.float64) / 8
     return [
-        eighths[:12].clone().reshape(3, 4).requires_grad_(),
+        eighths[:12].reshape(3, 4).clone().requires_grad_(),
         eighths[5:9].clone().requires_grad_(),
         eighths[::4].clone().reshape(2, 3).t(),
         torch.tensor([3, -1, 2, 0]),
@@ -302,16 +304,9 @@ def test_programs(program):
     check(program)
 
 
-# Programs that once differed
-FOUND = (
-    [("set part", 0, 8, 2, 4)],  # a leaf that is a view itself
-    [("view", 0, 0, 0, 0), ("fill_", 4, 0, 3, 0)],
-)
-
-
-@pytest.mark.parametrize("program", FOUND)
-def test_found(program):
-    check(program)
+@pytest.mark.parametrize("write", ["x[0] = 2", "x.view(-1)[::2].fill_(2)", "x[:, 1] += 1"])
+def test_leaf_that_is_a_view_is_not_written(write):
+    both(lambda torch: exec(write, {"x": torch.arange(12.0).reshape(3, 4).requires_grad_()}))
 
 
 @pytest.mark.slow

@@ -25,6 +25,12 @@ def div(input, other, *, rounding_mode: str | None = None) -> Tensor:
     return aten.div_mode(input, other, rounding_mode)
 
 
+@public(module=False, name="__rdiv__")
+def _div_reflected(self, other):
+    """Return ``other / self``: Python 2's operator, which PyTorch still has."""
+    return self.reciprocal() * other
+
+
 @public(inplace=True, out=True)
 def true_divide(input, other) -> Tensor:
     """Return ``input / other``."""

@@ -22,8 +22,8 @@ def _declare_extreme(name: str, elementwise) -> None:
     def extreme(input: Tensor, dim=None, keepdim: bool = False, *, other=None):
         if isinstance(dim, Tensor):
             dim, other = None, dim
-        given = (input,) if other is None else (input, other)
-        if not all(isinstance(x, Tensor) for x in given):
+        if not (isinstance(input, Tensor) and (other is None or isinstance(other, Tensor))):
+            given = tuple(x for x in (input, dim, other) if x is not None)
             raise no_overload(name, given, {}, signatures)
         if other is not None:
             return elementwise(input, other)
