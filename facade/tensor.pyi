@@ -12,6 +12,7 @@ from facade.hooks import RemovableHandle
 from facade.recording import TensorBase
 from facade.recording import record_entry as record_entry
 from facade.size import Size
+from facade.storage import View
 
 def wrap(cell: Any, aval: Any, node: Any = ..., number: builtins.int = ...) -> Tensor: ...
 def chain_geometry(view: Any) -> Any: ...

@@ -110,7 +110,7 @@ def tensor_stub() -> str:
         "from facade import devices, dtypes\n", "from facade.hooks import RemovableHandle\n",
         "from facade.recording import TensorBase\n",
         "from facade.recording import record_entry as record_entry\n",
-        "from facade.size import Size\n\n",
+        "from facade.size import Size\n", "from facade.storage import View\n\n",
         "def wrap(cell: Any, aval: Any, node: Any = ..., number: builtins.int = ...) -> Tensor: "
         "...\n", "def chain_geometry(view: Any) -> Any: ...\n\n", "class Tensor(TensorBase):\n",
     ]  # fmt: skip
