@@ -200,8 +200,9 @@ RULES: dict[str, dict[str, Rule]] = {
             cholesky cholesky_inverse cholesky_solve cosine_embedding_loss cross_entropy ctc_loss
             fractional_max_pool geqrf grid_sampler hinge_embedding_loss huber_loss kl_div l1_loss
             linalg_cholesky_ex linalg_eig linalg_eigh linalg_eigvals linalg_eigvalsh
-            linalg_householder_product linalg_inv_ex linalg_lstsq linalg_pinv linalg_qr
-            linalg_solve_ex linalg_svd linalg_svdvals lu_solve margin_ranking_loss max_unpool
+            linalg_householder_product linalg_inv_ex linalg_lstsq linalg_matrix_rank linalg_pinv
+            linalg_qr linalg_solve_ex linalg_svd linalg_svdvals lu_solve margin_ranking_loss
+            max_unpool
             mse_loss multi_margin_loss multilabel_margin_loss nll_loss ormqr poisson_nll_loss polar
             quantile smooth_l1_loss soft_margin_loss trace triplet_margin_loss view_as_complex
         """),

@@ -300,6 +300,7 @@ def matrix_rank(A: Tensor, tol=None, *, atol=None, rtol=None, hermitian: bool = 
             ``rtol`` is by default what rounding leaves, and 0 if ``atol`` is given.
         hermitian: Whether the matrices are symmetric; only the lower triangles are looked at then.
     """
+    (A,) = arguments("linalg_matrix_rank", A)
     check_matrices("matrix_rank", A._aval, square=hermitian)
     if not A.numel():
         return A.new_zeros(A.shape[:-2], dtype=int64)
