@@ -4,6 +4,7 @@ import collections
 import contextlib
 import datetime
 import functools
+import gc
 import io
 import os
 import random
@@ -65,11 +66,15 @@ class Seen:
     def watching(self):
         """Note what runs inside."""
         before, draws = sys.getprofile(), _python_draws()
+        collects = gc.isenabled()
+        gc.disable()  # somebody's callback may ask a clock
         sys.setprofile(self._note)
         try:
             yield
         finally:
             sys.setprofile(before)
+            if collects:
+                gc.enable()
             if _python_draws() != draws:
                 self.clock = "Python's or NumPy's random numbers"
 
