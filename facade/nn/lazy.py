@@ -200,7 +200,21 @@ def _lazy(shared: type, layer: type, **attributes: Any) -> Any:
     learnt = "in_channels" if shared is _LazyConv else "num_features"
     doc = f"A :class:`{layer.__name__}` that learns ``{learnt}`` from its first input."
     body = {"__doc__": doc, "__module__": __name__, "cls_to_become": layer, **attributes}
+    if shared is _LazyConv:
+        body["__init__"] = _without(layer, learnt)
     return type(f"Lazy{layer.__name__}", (shared, layer), body)
+
+
+def _without(layer: type, learnt: str) -> Any:
+    """Return the constructor of a lazy convolution: the layer's, without one parameter."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        _LazyConv.__init__(self, *args, **kwargs)
+
+    full = inspect.signature(layer.__init__)
+    kept = [p for name, p in full.parameters.items() if name != learnt]
+    __init__.__signature__ = full.replace(parameters=kept)  # type: ignore[attr-defined]
+    return __init__
 
 
 LazyConv1d = _lazy(_LazyConv, Conv1d, _dims=1)
