@@ -57,16 +57,16 @@ def test_a_tape_that_comes_again_gets_a_program():
     x = facade.full((7,), 0.5)
     for length in (4, 5):
         chain(facade, x + 1, length).tolist()
-    before = program.program_count()
+    program.clear()  # of a full cache the count would say nothing
     chain(facade, x, 5).tolist()
-    assert program.program_count() == before
+    assert program.program_count() == 0
     found = []
     for _ in range(4):
         with compilations() as count:
             chain(facade, x, 5).tolist()
         found += count
     assert found[1:] == [0, 0, 0]
-    assert program.program_count() > before
+    assert program.program_count() > 0
 
 
 def test_training_steps_of_ever_new_shape_become_cheap():
