@@ -1,6 +1,7 @@
 """facade.jit: whatever a function finds in Python is an argument, looked at again, or reported."""
 
 import dataclasses
+import gc
 import io
 import random
 import time
@@ -437,3 +438,18 @@ def test_large_numbers_are_what_they_are():
     f = torch.jit(lambda x: x + 5_000_011)
     x = torch.zeros(2, dtype=torch.int64)
     assert [f(x).tolist() for _ in range(3)] == [[5_000_011] * 2] * 3
+
+
+def test_a_callback_of_the_collector_is_not_the_function():
+    gc.callbacks.append(lambda *_: time.perf_counter())
+    thresholds = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        double = torch.jit(lambda x: x * 2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            results = [double(torch.ones(2)).tolist() for _ in range(3)]
+    finally:
+        gc.set_threshold(*thresholds)
+        gc.callbacks.pop()
+    assert results == [[2.0, 2.0]] * 3
