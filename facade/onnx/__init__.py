@@ -42,12 +42,12 @@ def export(
         results = _evaluate(jaxpr.jaxpr, jaxpr.consts, xs)
         return results[0] if len(results) == 1 else tuple(results)
 
-    made = jax2onnx.to_onnx(
-        traced, [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays],
-        **({"opset": opset_version} if opset_version else {}),
-        **({"input_names": list(input_names)} if input_names else {}),
-        **({"output_names": list(output_names)} if output_names else {}),
-    )  # fmt: skip
+    names = {"input_names": input_names, "output_names": output_names}
+    given: dict[str, Any] = {key: list(value) for key, value in names.items() if value}
+    if opset_version:
+        given["opset"] = opset_version
+    shapes: list = [jax.ShapeDtypeStruct(x.shape, x.dtype) for x in arrays]
+    made: Any = jax2onnx.to_onnx(traced, shapes, **given)
     if f is not None:
         Path(f).write_bytes(made.SerializeToString())
     return made

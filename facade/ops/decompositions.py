@@ -101,7 +101,8 @@ def _pinv(input, atol: float | None, rtol: float | None, hermitian: bool):
     matrix = symmetric(input, False) if hermitian else input
     if atol is not None and input.size:
         largest = jnp.linalg.norm(matrix, 2, (-2, -1))
-        rtol = jnp.maximum(atol / largest, rtol or 0.0).astype(largest.dtype)
+        bound = jnp.maximum(atol / largest, rtol or 0.0).astype(largest.dtype)
+        return jnp.linalg.pinv(matrix, rtol=bound)
     return jnp.linalg.pinv(matrix, rtol=rtol)
 
 
