@@ -16,6 +16,7 @@ from facade.tape import ABSENT, SLOT, Path, Tape, state, tape_on
 MAX_SIGNATURES = 4096  # per op; the oldest is forgotten
 
 _new = object.__new__
+observer: Any = None  # told of every instruction's entry, operands and result, if set
 
 
 class TensorBase:
@@ -139,6 +140,8 @@ def _results(tape: Tape, path: Path, operands: tuple, edges: list) -> Any:
         )
     if tape.closed:  # flushed by another thread meanwhile; the instruction may have come too late
         return record_entry(entry, operands)
+    if observer is not None:
+        observer(entry, operands, result)
     return result
 
 

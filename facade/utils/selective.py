@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from facade import recording
 from facade.autograd.engine import own
 from facade.ops.overloads import OpOverload, OpOverloadPacket, overload_of
+from facade.ops.registry import Entry
 from facade.tensor import Tensor
 
 
@@ -144,24 +145,22 @@ class _Thread(threading.local):
 _thread = _Thread()
 _lock = threading.Lock()
 _watches = 0
-_plain = recording._results
 
 
 def _count(change: int) -> None:
-    """Let recording show results to watches while there are any; it costs nothing otherwise."""
+    """Have recording tell of results while there are watches, in whatever thread."""
     global _watches
     with _lock:
         _watches += change
-        recording._results = _watched if _watches else _plain
+        recording.observer = _show if _watches else None
 
 
-def _watched(tape, path, operands: tuple, edges: list) -> Any:
-    result = _plain(tape, path, operands, edges)
-    watch, entry = _thread.watch, path.step[0]
+def _show(entry: Entry, operands: tuple, result: Any) -> None:
+    """Show a result to this thread's watch, whose own ops nobody sees."""
+    watch = _thread.watch
     if watch is not None and entry.view is None:
         _thread.watch = None
         try:
             watch.see(overload_of(entry), operands, result)
         finally:
             _thread.watch = watch
-    return result
