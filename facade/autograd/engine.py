@@ -2,7 +2,7 @@
 
 import heapq
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -325,18 +325,23 @@ class Recorded:
         return [(tape.sources[i], ref) for i, ref in self.leaves]
 
 
-def _leading_to(roots, targets: dict) -> set:
-    """Return the nodes from which a target is reached."""
-    wanted = {node for node, _ in targets}
-    reached = {node for node, _ in roots}
+def reached_from(nodes: Iterable) -> set:
+    """Return the nodes that are reached from some, with those."""
+    reached = set(nodes)
     stack = list(reached)
     while stack:
         for edge in stack.pop().edges:
             if edge is not None and edge[0] not in reached:
                 reached.add(edge[0])
                 stack.append(edge[0])
+    return reached
+
+
+def _leading_to(roots, targets: dict) -> set:
+    """Return the nodes from which a target is reached."""
+    wanted = {node for node, _ in targets}
     needed: set = set()
-    for node in sorted(reached, key=lambda n: n.sequence):
+    for node in sorted(reached_from(node for node, _ in roots), key=lambda n: n.sequence):
         if any(e is not None and (e[0] in needed or e[0] in wanted) for e in node.edges):
             needed.add(node)
     return needed

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from facade import graph
-from facade.autograd.engine import Task
+from facade.autograd.engine import Task, reached_from
 from facade.autograd.saved import (
     allow_mutation_on_saved_tensors,
     disable_saved_tensors_hooks,
@@ -107,13 +107,7 @@ def register_multi_grad_hook(
 
 def _to_come(task: Task, node: Any) -> set:
     """Return the nodes that a backward which stands at ``node`` will run, with that one."""
-    reached = {node, *task.rows, *task.leaves}
-    stack = list(reached)
-    while stack:
-        for edge in stack.pop().edges:
-            if edge is not None and edge[0] not in reached:
-                reached.add(edge[0])
-                stack.append(edge[0])
+    reached = reached_from((node, *task.rows, *task.leaves))
     if task.targets is None:
         return reached
     return {n for n in reached if n in task.needed} | {n for n, _ in task.targets} & reached
