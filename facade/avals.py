@@ -71,6 +71,21 @@ def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     return True
 
 
+def check_extent(size: tuple, stride: tuple, offset: int, count: int, itemsize: int) -> None:
+    """Check that strides stay within a storage of ``count`` elements of ``itemsize`` bytes.
+
+    Raises:
+        RuntimeError: they don't.
+    """
+    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    if 0 not in size and last >= count:
+        raise RuntimeError(
+            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
+            f"itemsize {itemsize} requiring a storage size of {(last + 1) * itemsize} are out of "
+            f"bounds for storage of size {count * itemsize}"
+        )
+
+
 def is_dense(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     """Return whether the elements fill their memory without gaps or overlap, in any order."""
     expected = 1

@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from facade import aten
-from facade.avals import is_dense
+from facade.avals import check_extent, is_dense
 from facade.binding import public
 from facade.ops.parts import element_at
 from facade.recording import wrap
@@ -78,13 +78,7 @@ def _check(size: tuple, stride: tuple, offset: int, count: int, itemsize: int) -
             "as_strided: Negative strides are not supported at the moment, "
             f"got strides: {list(stride)}"
         )
-    last = offset + sum((s - 1) * step for s, step in zip(size, stride, strict=True))
-    if 0 not in size and last >= count:
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, and "
-            f"itemsize {itemsize} requiring a storage size of {(last + 1) * itemsize} are out of "
-            f"bounds for storage of size {count * itemsize}"
-        )
+    check_extent(size, stride, offset, count, itemsize)
 
 
 @functools.lru_cache(1024)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from facade import dtypes
-from facade.avals import Aval, aval
+from facade.avals import Aval, aval, check_extent
 from facade.devices import CPU, META, device, resolve
 from facade.dtypes import dtype
 from facade.nn.parameter import Parameter
@@ -108,14 +108,7 @@ def _check_bounds(dtype: dtype, offset: int, size: tuple, stride: tuple, numel: 
         raise RuntimeError(
             f"storage offset {offset}, sizes {size} and strides {stride} describe no tensor"
         )
-    last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    if 0 not in size and last >= numel:
-        raise RuntimeError(
-            f"setStorage: sizes {list(size)}, strides {list(stride)}, storage offset {offset}, "
-            f"and itemsize {dtype.itemsize} requiring a storage size of "
-            f"{(last + 1) * dtype.itemsize} are out of bounds for storage of size "
-            f"{numel * dtype.itemsize}"
-        )
+    check_extent(size, stride, offset, numel, dtype.itemsize)
 
 
 def _is_dense(size: tuple, stride: tuple) -> bool:
