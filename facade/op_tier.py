@@ -18,7 +18,7 @@ from facade.tape import ABSENT, FLOAT, LEAF, SLOT, Path
 # PyTorch rounds bfloat16 after each op.
 COMPILER_OPTIONS = {"xla_allow_excess_precision": False}
 
-MAX_COMPILED = 4096  # ops and pullbacks kept, each some 150 KB
+MAX_COMPILED = 1024  # ops and pullbacks kept, each some 1.6 MB
 SMALL = 32  # instructions
 MANY_SIGHTS = 8
 SURPRISES = 3
