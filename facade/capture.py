@@ -19,7 +19,7 @@ from facade.func.trees import flatten, tensors_of, unflatten
 from facade.graph import AccumulateGrad
 from facade.ops.conv_algorithms import is_tf32_allowed
 from facade.ops.linalg import get_float32_matmul_precision
-from facade.optim.update import TransformOptimizer, _count_step
+from facade.optim.update import TransformOptimizer, count_step
 from facade.program import flush
 from facade.random import default_generator
 from facade.recording import wrap
@@ -327,7 +327,7 @@ class Capture:
         for owner in self.cleared:
             owner(tensors)._grad = None
         for count, steps in taken:
-            _count_step([{"step": step} for step in steps], count)
+            count_step([{"step": step} for step in steps], count)
         for cell, t in zip(self.kept, results, strict=False):
             cell.rebind(t._cell)
         self.kept = []  # they were made by the Python that ran

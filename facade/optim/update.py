@@ -97,7 +97,7 @@ class TransformOptimizer(Optimizer):
                 continue
             recipe.record(batch, states, count)
             if self.counts:
-                _count_step(states, count + 1)
+                count_step(states, count + 1)
 
     def _begin_counts(self, params: list[Tensor], group: dict[str, Any]) -> None:
         for p in params:
@@ -172,7 +172,8 @@ def _step_device(p: Tensor, group: dict[str, Any]) -> device:
     return p.device if group.get("capturable") or group.get("fused") else CPU
 
 
-def _count_step(states: list[dict], count: int) -> None:
+def count_step(states: list[dict], count: int) -> None:
+    """Note in parameters' states that they have taken ``count`` steps."""
     counted: dict = {}  # by dtype: one array for all of them
     for state in states:
         step = state["step"]
