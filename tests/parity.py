@@ -16,6 +16,19 @@ TOLERANCES = {
 }
 
 
+class Cases(dict):
+    """Functions of a library, by name. Called as a decorator, this adds one."""
+
+    def __call__(self, function):
+        self[function.__name__] = function
+        return function
+
+
+def leaf(module, *values, **kwargs):
+    """Return a tensor of these values that requires grad."""
+    return module.tensor(values, requires_grad=True, **kwargs)
+
+
 def both(code):
     """Run ``code(torch)`` and ``code(facade)``; their results or their exceptions must agree."""
     theirs, ours = outcome(code, torch), outcome(code, facade)

@@ -4,21 +4,12 @@ import gc
 import weakref
 
 import pytest
-from parity import both
+from parity import Cases, both, leaf
 
 import facade
 from facade.tape import state
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def leaf(torch, *values, **kwargs):
-    return torch.tensor(values, requires_grad=True, **kwargs)
+CASES = case = Cases()
 
 
 @case

@@ -5,21 +5,12 @@ import weakref
 
 import pytest
 from counting import compilations
-from parity import both
+from parity import Cases, both, leaf
 
 import facade
 from facade import program
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def leaf(torch, *values, **kwargs):
-    return torch.tensor(values, requires_grad=True, **kwargs)
+CASES = case = Cases()
 
 
 def make(torch, forward, backward=None, **others):

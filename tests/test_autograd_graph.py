@@ -3,20 +3,11 @@
 import warnings
 
 import pytest
-from parity import both
+from parity import Cases, both, leaf
 
 import facade
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def leaf(torch, *values, **kwargs):
-    return torch.tensor(values, requires_grad=True, **kwargs)
+CASES = case = Cases()
 
 
 def multi_hook(torch, mode):

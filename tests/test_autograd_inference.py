@@ -1,14 +1,9 @@
 """What may be done with tensors made in inference mode, under PyTorch and facade."""
 
 import pytest
-from parity import both
+from parity import Cases, both
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
+CASES = case = Cases()
 
 
 def made(torch):

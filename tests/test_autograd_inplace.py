@@ -3,14 +3,9 @@
 from itertools import product
 
 import pytest
-from parity import both
+from parity import Cases, both
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
+CASES = case = Cases()
 
 
 def leaf(torch, *shape):

@@ -6,23 +6,14 @@ import warnings
 import jax
 import pytest
 import torch
-from parity import both
+from parity import Cases, both, leaf
 
 import facade
 import facade.utils.checkpoint
 from facade import program
 from facade.lower import lower
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
-
-
-def leaf(torch, *values, **kwargs):
-    return torch.tensor(values, requires_grad=True, **kwargs)
+CASES = case = Cases()
 
 
 def block(torch):

@@ -1,14 +1,9 @@
 """autograd.forward_ad: tangents, compared with PyTorch's and with the other mode."""
 
 import pytest
-from parity import both
+from parity import Cases, both
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
+CASES = case = Cases()
 
 
 def dual(torch, x=(0.5, -1.0, 2.0), t=(1.0, 2.0, -3.0)):

@@ -1,14 +1,9 @@
 """Writes, aliases, views and version counters under PyTorch and facade."""
 
 import pytest
-from parity import both
+from parity import Cases, both
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = function
-    return function
+CASES = case = Cases()
 
 
 @case
