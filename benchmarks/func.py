@@ -86,7 +86,8 @@ def imperative(torch) -> dict[str, float]:
         run = globals()[case.kind](torch, net, parameters, x, y)
 
         def step(run=run):
-            first, *others = (t.sum() for t in run())
+            found = list(run())  # alive at the read, so that all of it is computed, as in JAX
+            first, *others = (t.sum() for t in found)
             total: Any = sum(others, first)
             return total.item()
 
