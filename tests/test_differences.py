@@ -257,7 +257,8 @@ def test_tangents_at_shared_places_add_up():
             dual = module.autograd.forward_ad.make_dual(x, module.tensor([[[3.0, 4.0]]]))
             found = module.nn.functional.max_unpool1d(dual, at, 1, output_size=(2,))
             tangents.append(module.autograd.forward_ad.unpack_dual(found).tangent.tolist())
-    assert tangents == [[[[0.0, 7.0]]], [[[0.0, 3.0]]]]
+    assert tangents[0] == [[[0.0, 7.0]]]
+    assert tangents[1] in ([[[0.0, 3.0]]], [[[0.0, 4.0]]])  # whichever of its threads is the last
 
 
 def test_uninitialized_parameters_are_empty_to_functions():
