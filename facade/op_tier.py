@@ -20,6 +20,7 @@ COMPILER_OPTIONS = {"xla_allow_excess_precision": False}
 
 MAX_COMPILED = 1024  # ops and pullbacks kept, each some 1.6 MB
 SMALL = 32  # instructions
+FEW = 2  # instructions: a program would do no better
 MANY_SIGHTS = 8
 SURPRISES = 3
 
@@ -55,13 +56,12 @@ class Chooser:
         unseen = [e for e in entries if "seen" not in cache_of(e)]
         for entry in unseen:
             cache_of(entry)["seen"] = True
-        if path.programs or ((trains or len(code) > SMALL) and not megamorphic):
+        if (trains or len(code) > SMALL) and not megamorphic:
             return False
-        if len(code) > 2 and path.sights > (MANY_SIGHTS if megamorphic else 1):
+        again = path.programs or path.sights > (MANY_SIGHTS if megamorphic else 1)
+        if again and len(code) > FEW:
             return False
-        chosen = len(unseen) <= 1 + len(code) // 40
-        self.by_ops_runs += chosen
-        return chosen
+        return len(unseen) <= 1 + len(code) // 40
 
 
 def cache_of(entry) -> dict:
@@ -69,54 +69,67 @@ def cache_of(entry) -> dict:
     return entry.forward.cache if type(entry) is Pull else entry.cache
 
 
-def run(code, leaves, floats, ints, wanted: list[int], saved: dict[int, int]) -> tuple:
-    """Run a tape's code; return the values of the slots ``wanted``, and the saved pullbacks.
+class Ops:
+    """A tape's code as its ops, to be run any number of times.
 
-    Call it with 64-bit types on. An exception carries the index of its instruction as
-    ``instruction``.
+    Args:
+        wanted: The slots whose values are returned.
+        saved: The instructions whose pullbacks are returned, with their masks.
     """
-    outline = Outline(code, wanted, saved)
-    order, masks, firsts = outline.order, outline.masks, outline.firsts
-    slots: dict[int, jax.Array] = {}
-    pulls: dict = {}
-    uses = Counter(wanted)
-    pull_uses = Counter(list(saved))
-    for i in order:
-        entry, refs, _ = code[i]
-        pull_uses.update(refs[:1] if type(entry) is Pull else ())
-        uses.update(r >> 2 for r in refs[type(entry) is Pull :] if r != ABSENT and r & 3 == SLOT)
 
-    def read(ref: int):
-        if ref == ABSENT:
-            return None
-        kind, index = ref & 3, ref >> 2
-        if kind == SLOT:
-            uses[index] -= 1
-            return slots[index] if uses[index] else slots.pop(index)
-        if kind == LEAF:
-            return leaves[index]
-        return np.float64(floats[index]) if kind == FLOAT else np.int64(ints[index])
+    def __init__(self, code: list, wanted: list[int], saved: dict[int, int]) -> None:
+        outline = Outline(code, wanted, saved)
+        self.code, self.wanted, self.saved = code, wanted, saved
+        self.order, self.masks, self.firsts = outline.order, outline.masks, outline.firsts
+        self.uses = Counter(wanted)
+        self.pull_uses = Counter(list(saved))
+        for i in outline.order:
+            entry, refs, _ = code[i]
+            self.pull_uses.update(refs[:1] if type(entry) is Pull else ())
+            operands = refs[type(entry) is Pull :]
+            self.uses.update(r >> 2 for r in operands if r != ABSENT and r & 3 == SLOT)
 
-    def pull_of(index: int):
-        pull_uses[index] -= 1
-        return pulls[index] if pull_uses[index] else pulls.pop(index)
+    def run(self, leaves, floats, ints) -> tuple[list, list]:
+        """Return the values of the slots wanted, and the saved pullbacks.
 
-    for i in order:
-        entry, refs, _ = code[i]
-        try:
-            if type(entry) is Pull:
-                results = _pull(entry)(pull_of(refs[0]), *map(read, refs[1:]))
-            elif i in masks:
-                results, pulls[i] = _forward(entry, masks[i])(*map(read, refs))
-            else:
-                results = _compiled(entry, "op", entry.fn)(*map(read, refs))
-        except Exception as error:
-            error.instruction = i  # type: ignore[attr-defined]
-            raise
-        for slot, value in enumerate(results, firsts[i]):
-            if uses[slot]:
-                slots[slot] = value
-    return [slots[slot] for slot in wanted], [pulls[i] for i in saved]
+        Call it with 64-bit types on. An exception carries the index of its instruction as
+        ``instruction``.
+        """
+        uses, pull_uses = dict(self.uses), dict(self.pull_uses)
+        slots: dict[int, jax.Array] = {}
+        pulls: dict = {}
+
+        def read(ref: int):
+            if ref == ABSENT:
+                return None
+            kind, index = ref & 3, ref >> 2
+            if kind == SLOT:
+                uses[index] -= 1
+                return slots[index] if uses[index] else slots.pop(index)
+            if kind == LEAF:
+                return leaves[index]
+            return np.float64(floats[index]) if kind == FLOAT else np.int64(ints[index])
+
+        def pull_of(index: int):
+            pull_uses[index] -= 1
+            return pulls[index] if pull_uses[index] else pulls.pop(index)
+
+        for i in self.order:
+            entry, refs, _ = self.code[i]
+            try:
+                if type(entry) is Pull:
+                    results = _pull(entry)(pull_of(refs[0]), *map(read, refs[1:]))
+                elif i in self.masks:
+                    results, pulls[i] = _forward(entry, self.masks[i])(*map(read, refs))
+                else:
+                    results = _compiled(entry, "op", entry.fn)(*map(read, refs))
+            except Exception as error:
+                error.instruction = i  # type: ignore[attr-defined]
+                raise
+            for slot, value in enumerate(results, self.firsts[i]):
+                if slot in uses:
+                    slots[slot] = value
+        return [slots[slot] for slot in self.wanted], [pulls[i] for i in self.saved]
 
 
 _kept: OrderedDict[tuple, Callable] = OrderedDict()  # the least recently used first

@@ -21,6 +21,7 @@ from facade.lower import lower
 from facade.ops.registry import Entry
 from facade.outline import sources
 from facade.pullback import saved_entry
+from facade.reroll import LEAST
 from facade.sites import user_site
 from facade.tape import Path, Tape, state
 
@@ -97,13 +98,14 @@ class Runner:
 
 
 class OpByOp(Runner):
-    """A tape run by its ops, once: it has no program."""
+    """A tape run by its ops: it has no program."""
 
     def __init__(self, code: list, wanted: list[int], saved: dict[int, int]) -> None:
         super().__init__(saved)
+        ops = op_tier.Ops(code, wanted, saved)
 
         def run(_, leaves, floats, ints):
-            results, pulls = op_tier.run(code, leaves, floats, ints, wanted, saved)
+            results, pulls = ops.run(leaves, floats, ints)
             self._plan(pulls, leaves, results)
             return results
 
@@ -384,25 +386,40 @@ def _runner(tape: Tape, wanted: tuple[int, ...], nodes, free: list[bool]) -> Any
         key = (tape.device, tuple(code), short)
         runner = _programs.get(key)
         if runner is None:
-            slots = [ref >> 2 for ref in wanted]
-            runner = _fitted(tape, code, slots, free) if not (saved or tape.pure) else None
-            if runner is None:
-                trains = bool(saved) or tape.backward_pending
-                if not tape.pure and _choosers[tape.device].by_ops(tape.path, code, trains):
-                    return OpByOp(code, slots, dict(saved))
-                runner = _keep(key, Program(tape, code, slots, dict(saved), free))
-        tape.path.programs[short] = runner
-        runner.program.paths.append((tape.path, short))
+            runner = _new_runner(tape, key, code, free)
+        if runner.program is not None:
+            runner.program.paths.append((tape.path, short))
+        if runner.program is not None or (len(code) <= op_tier.FEW and not saved):
+            tape.path.programs[short] = runner
     elif tape.backward_pending:
         _choosers[tape.device].surprises = 0
     program = runner.program
-    program.last_used = next(_clock)
-    program.birth.runs += 1
+    if program is None:
+        _choosers[tape.device].by_ops_runs += 1
+    else:
+        program.last_used = next(_clock)
+        program.birth.runs += 1
     return runner
+
+
+def _new_runner(tape: Tape, key: tuple, code: list, free: list[bool]) -> Runner:
+    """Return a program for a tape that has none, or go op by op."""
+    pure, wanted, saved, _ = key[2]
+    slots = [ref >> 2 for ref in wanted]
+    if not (saved or pure):
+        fitted = _fitted(tape, code, slots, free)
+        if fitted is not None:
+            return fitted
+    trains = bool(saved) or tape.backward_pending
+    if not pure and _choosers[tape.device].by_ops(tape.path, code, trains):
+        return OpByOp(code, slots, dict(saved))
+    return _keep(key, Program(tape, code, slots, dict(saved), free))
 
 
 def _fitted(tape: Tape, code: list, wanted: list[int], free: list[bool]) -> Fitted | None:
     """Return a program for any lengths if tapes that differ only in lengths have been here."""
+    if len(code) < LEAST.count:
+        return None
     try:
         lengths = Lengths(code, wanted)
     except Unlike:
