@@ -6,6 +6,7 @@ import datetime
 import functools
 import gc
 import io
+import itertools
 import os
 import random
 import sys
@@ -118,14 +119,19 @@ class Place:
         called: ``key -> str``: what the user calls a value in it.
         read: ``() -> {key: value}``.
         write: ``(key, value) -> None``, or None where nothing can be put back.
+        table: The dictionary that ``read`` returns, None if it makes one.
         held: What was in it.
     """
 
-    __slots__ = ("called", "held", "of", "read", "write")
+    __slots__ = ("called", "held", "of", "read", "table", "write")
 
-    def __init__(self, of: tuple, called: Callable, read: Callable, write: Any = None) -> None:
-        self.of, self.called, self.read, self.write = of, called, read, write
-        self.held = dict(read())
+    def __init__(
+        self, of: tuple, called: Callable, read: Callable | dict, write: Any = None
+    ) -> None:
+        self.of, self.called, self.write = of, called, write
+        self.table: Any = None if callable(read) else read
+        self.read: Callable = read if callable(read) else lambda: read
+        self.held = dict(self.read())
 
     def changes(self) -> Iterable[Any]:
         """Return the keys at which there is another value now."""
@@ -134,6 +140,33 @@ class Place:
             return ()
         keys = {**held, **now}
         return [k for k in keys if not same(now.get(k, ABSENT), held.get(k, ABSENT))]
+
+
+class Snapshot:
+    """What places held, to be compared all at once.
+
+    A model has hundreds of dictionaries, which hardly ever change: C goes through them.
+    """
+
+    def __init__(self, places: list[Place]) -> None:
+        tables = [p for p in places if p.table is not None]
+        self.others = [p for p in places if p.table is None]
+        self.tables = [p.table for p in tables]
+        self.sizes = [len(p.held) for p in tables]
+        self.keys = [*itertools.chain.from_iterable(p.held for p in tables)]
+        self.values = [*itertools.chain.from_iterable(p.held.values() for p in tables)]
+
+    def holds(self) -> bool:
+        """Return whether the same objects are in the same places."""
+        tables = self.tables
+        if list(map(len, tables)) != self.sizes:
+            return False
+        values = itertools.chain.from_iterable([table.values() for table in tables])
+        return (
+            all(map(is_, values, self.values))
+            and all(map(is_, itertools.chain.from_iterable(tables), self.keys))
+            and not any(place.changes() for place in self.others)
+        )
 
 
 def same(now: Any, before: Any) -> bool:
@@ -178,6 +211,7 @@ class Survey:
         self.tensors: list[Tensor] = []
         self.optimizers: list[TransformOptimizer] = []
         self.opaque: list[str] = []
+        self._snapshot: Snapshot | None = None
         known: dict[int, Any] = {}
         stack = list(roots.items())
         while stack:
@@ -188,10 +222,12 @@ class Survey:
             stack.extend(self._look(name, x))
 
     def changes(self) -> Iterable[tuple[Place, Any]]:
-        """Yield ``(place, key)`` of what has changed since."""
-        for place in self.places:
-            for key in place.changes():
-                yield place, key
+        """Return ``(place, key)`` of what has changed since."""
+        if self._snapshot is None:
+            self._snapshot = Snapshot(self.places)
+        if self._snapshot.holds():
+            return []
+        return [(place, key) for place in self.places for key in place.changes()]
 
     def _look(self, name: str, x: Any) -> Iterable[tuple[str, Any]]:
         """Note a value's own places; return what lies in them."""
@@ -200,7 +236,7 @@ class Survey:
                 return look(self, name, x)
         return self._object(name, x)
 
-    def _place(self, x: Any, kind: Any, called: Callable, read: Callable, write: Any) -> list:
+    def _place(self, x: Any, kind: Any, called: Callable, read: Any, write: Any) -> list:
         place = Place((id(x), kind), called, read, write)
         self.places.append(place)
         return [(called(k), v) for k, v in place.held.items()]
@@ -213,7 +249,7 @@ class Survey:
         return ()
 
     def _dict(self, name: str, x: dict) -> list:
-        return self._place(x, "items", lambda k: f"{name}[{k!r}]", lambda: x, x.__setitem__)
+        return self._place(x, "items", lambda k: f"{name}[{k!r}]", x, x.__setitem__)
 
     def _sequence(self, name: str, x: Any) -> list:
         def read() -> dict:
@@ -251,12 +287,14 @@ class Survey:
         modules = {n for n in words if isinstance(table.get(n), types.ModuleType)}
         found = self._globals(table, [n for n in words if n in table and n not in modules], "")
         for n in modules:
-            other = table[n]
-            if _package(other.__name__) not in _SETTLED:
-                own = [name for name in self.seen.names if name in vars(other)]
-                found += self._globals(vars(other), own, f"{n}.")
+            found += self._module(n, table[n])
         found += self._cells(x)
         return [*found, (name, x.__defaults__ or ()), (name, x.__kwdefaults__ or {})]
+
+    def _module(self, name: str, x: types.ModuleType) -> list:
+        if _package(x.__name__) in _SETTLED:
+            return []
+        return self._globals(vars(x), [n for n in self.seen.names if n in vars(x)], f"{name}.")
 
     def _globals(self, table: dict, names: list[str], prefix: str) -> list:
         def read() -> dict:
@@ -313,12 +351,9 @@ class Survey:
             return []
         found: list = [(name, type(x))]
         table = getattr(x, "__dict__", None)
-        if table is not None:
+        if isinstance(table, dict):  # a proxy of a class's is looked at with the class
             names = self._attributes(kinds, table)
-
-            def read() -> dict:
-                return table if names is None else {n: table[n] for n in names if n in table}
-
+            read = table if names is None else functools.partial(_chosen, table, names)
             found += self._place(x, "attributes", lambda n: f"{name}.{n}", read, table.__setitem__)
         slots = [n for k in filter(_is_own, kinds) for n in _strings(vars(k).get("__slots__", ()))]
         return [*found, *self._slots(x, "slots", name, slots, functools.partial(getattr, x))]
@@ -331,6 +366,10 @@ class Survey:
         if Module in kinds:
             names = names.union(n for n in table if n == "training" or n.startswith("_"))
         return list(names)
+
+
+def _chosen(table: dict, names: list[str]) -> dict:
+    return {n: table[n] for n in names if n in table}
 
 
 def _content(cell: types.CellType) -> Any:
@@ -347,6 +386,7 @@ def _strings(names: Any) -> tuple:
 _LOOKS: tuple = (
     (Tensor, Survey._tensor),
     (_REFERENCES, Survey._nothing),
+    (types.ModuleType, Survey._module),
     (dict, Survey._dict),
     ((list, collections.deque), Survey._sequence),
     (tuple, Survey._tuple),

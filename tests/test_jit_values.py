@@ -453,3 +453,14 @@ def test_a_callback_of_the_collector_is_not_the_function():
         gc.set_threshold(*thresholds)
         gc.callbacks.pop()
     assert results == [[2.0, 2.0]] * 3
+
+
+def test_a_module_in_a_closure_is_no_state():
+    def made(module):
+        x = module.arange(3.0)
+        return torch.jit(lambda: module.nn.functional.relu(x).sum())
+
+    call = made(torch)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [call().item() for _ in range(3)] == [3.0] * 3
