@@ -188,3 +188,90 @@ def test_convolutions_of_small_floats_and_whole_numbers():
         return small, back(x[:, :1].long(), w.long()), convolve(x.long(), w.long()), near, far
 
     both(run)
+
+
+BAGS = [
+    (mode, False, None, last, padding)
+    for mode in range(3)
+    for padding in (None, 1)
+    for last in (False, True)
+]
+
+
+@pytest.mark.parametrize("settings", BAGS, ids=str)
+def test_bags_and_what_they_are_made_of(settings):
+    def run(module):
+        (w,) = given(module, (5, 3))
+        indices, offsets = module.tensor([0, 1, 2, 1, 1]), module.tensor([0, 2, 2, 4])
+        results = module.embedding_bag(w, indices, offsets, False, *settings)
+        (grad,) = module.autograd.grad((results[0] ** 2).sum(), w)
+        return results, grad
+
+    both(run)
+
+
+def test_bags_have_three_modes():
+    def run(module):
+        return module.embedding_bag(module.ones(2, 2), module.arange(2), module.arange(1), mode=3)
+
+    both(run)
+
+
+# ---- recurrent layers ----
+
+
+def weights(module, gates, layers, projection=0):
+    """Return the weights of layers in both directions; 2 inputs, states of size 3 or projected."""
+    made = []
+    for layer in range(layers):
+        size = projection or 3
+        shapes = [(3 * gates, 2 * size if layer else 2), (3 * gates, size), (3 * gates,)]
+        shapes = [*shapes, shapes[-1], *([(projection, 3)] if projection else [])]
+        made += [w for _ in range(2) for w in given(module, *shapes)]
+    return made
+
+
+LAYERS = {
+    "lstm": "lstm(x, (h, c), weights(torch, 4, 2), True, 2, 0.0, True, True, False)",
+    "projected": "lstm(x, (h[..., :2], c), weights(torch, 4, 2, 2), True, 2, 0, True, True, False)",
+    "too few states": "lstm(x, (h,), weights(torch, 4, 2), True, 2, 0.0, True, True, False)",
+    "too few weights": "lstm(x, (h, c), weights(torch, 4, 2)[:3], True, 2, 0.0, True, True, False)",
+    "packed lstm": "lstm(data, sizes, (h, c), weights(torch, 4, 2), True, 2, 0.0, True, True)",
+    "gru": "gru(x, h, weights(torch, 3, 2), True, 2, 0.0, True, True, False)",
+    "packed gru": "gru(data, sizes, h, weights(torch, 3, 2), True, 2, 0.0, True, True)",
+    "named": (
+        "gru(input=x.transpose(0, 1), hx=h, params=weights(torch, 3, 2), has_biases=True, "
+        "num_layers=2, dropout=0.5, train=False, bidirectional=True, batch_first=True)"
+    ),
+    "too few layers": "gru(x, h[:2], weights(torch, 3, 2), True, 2, 0.0, True, True, False)",
+    "too few arguments": "gru(x, h)",
+    "tanh": "rnn_tanh(x, h, weights(torch, 1, 2), True, 2, 0.0, True, True, False)",
+    "relu": "rnn_relu(x, h, weights(torch, 1, 2), True, 2, 0.0, True, True, False)",
+    "lstm_cell": "lstm_cell(x[0], (h[0], c[0]), *weights(torch, 4, 1)[:4])",
+    "one state": "lstm_cell(x[0], (h[0],), *weights(torch, 4, 1)[:4])",
+    "gru_cell": "gru_cell(x[0], h[0], *weights(torch, 3, 1)[:2])",
+    "rnn_tanh_cell": "rnn_tanh_cell(x[0], h[0], *weights(torch, 1, 1)[:4])",
+    "rnn_relu_cell": "rnn_relu_cell(x[0], h[0], *weights(torch, 1, 1)[:4])",
+}
+
+
+@pytest.mark.parametrize("code", LAYERS.values(), ids=LAYERS)
+def test_recurrent_layers(code):
+    def run(module):
+        x, h, c, data = given(module, (4, 2, 2), (4, 2, 3), (4, 2, 3), (5, 2))
+        scope = {"x": x, "h": h, "c": c, "data": data, "sizes": module.tensor([2, 2, 1])}
+        results = eval(f"torch.{code}", scope | {"torch": module, "weights": weights})
+        results = results if isinstance(results, tuple) else (results,)
+        (grad,) = module.autograd.grad(sum((r * r).sum() for r in results), h)
+        return [r.detach() for r in results], grad
+
+    both(run)
+
+
+def test_old_name_of_a_loss():
+    def run(module):
+        with pytest.warns(FutureWarning, match="NLLLoss2d"):
+            made = module.nn.NLLLoss2d(reduction="sum")
+        return repr(made), made.reduction
+
+    both(run)

@@ -101,6 +101,7 @@ from facade.nn.loss import MultiLabelMarginLoss as MultiLabelMarginLoss
 from facade.nn.loss import MultiLabelSoftMarginLoss as MultiLabelSoftMarginLoss
 from facade.nn.loss import MultiMarginLoss as MultiMarginLoss
 from facade.nn.loss import NLLLoss as NLLLoss
+from facade.nn.loss import NLLLoss2d as NLLLoss2d
 from facade.nn.loss import PoissonNLLLoss as PoissonNLLLoss
 from facade.nn.loss import SmoothL1Loss as SmoothL1Loss
 from facade.nn.loss import SoftMarginLoss as SoftMarginLoss

@@ -7,6 +7,7 @@ from typing import Any
 from facade import aten
 from facade.functions.creation import empty, zeros
 from facade.nn import init
+from facade.nn.functional import recurrent
 from facade.nn.module import Module
 from facade.nn.parameter import Parameter
 from facade.tensor import Tensor
@@ -157,7 +158,6 @@ class LSTMCell(RNNCellBase):
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
     ) -> tuple[Tensor, Tensor]:
         x, state = self._batched(input, hx)
-        h, c = state if isinstance(state, tuple | list) else (state, state)
-        c, gate = aten.lstm_cell(x, h, c, *self._weights)
-        h = gate * c.tanh()
+        pair = state if isinstance(state, tuple | list) else (state, state)
+        h, c = recurrent.lstm_cell(x, pair, *self._weights)
         return (h, c) if x is input else (h.squeeze(0), c.squeeze(0))

@@ -1,5 +1,6 @@
 """Losses as layers."""
 
+import warnings
 from collections.abc import Callable
 
 from facade.nn import functional as F
@@ -102,6 +103,20 @@ class NLLLoss(_WeightedLoss):
             ignore_index=self.ignore_index,
             reduction=self.reduction,
         )
+
+
+class NLLLoss2d(NLLLoss):
+    """:class:`NLLLoss` under its name from before 2017."""
+
+    def __init__(self, *args, **kwargs) -> None:
+        warnings.warn(
+            "`NLLLoss2d` has been deprecated. "
+            "Please use `NLLLoss` instead as a drop-in replacement and see "
+            "https://pytorch.org/docs/main/nn.html#torch.nn.NLLLoss for more details.",
+            FutureWarning,
+            stacklevel=2,
+        )
+        super().__init__(*args, **kwargs)
 
 
 class CrossEntropyLoss(_WeightedLoss):

@@ -5,15 +5,14 @@ import numbers
 import warnings
 from typing import Any
 
-from facade import aten, functions
 from facade.functions.creation import empty
-from facade.nn import functional as F
 from facade.nn import init
 from facade.nn.cells import GRUCell as GRUCell  # PyTorch's nn.modules.rnn has them too
 from facade.nn.cells import LSTMCell as LSTMCell
 from facade.nn.cells import RNNCell as RNNCell
 from facade.nn.cells import RNNCellBase as RNNCellBase
 from facade.nn.cells import each
+from facade.nn.functional.recurrent import run_layers
 from facade.nn.module import Module
 from facade.nn.parameter import Parameter
 from facade.nn.utils.rnn import PackedSequence, layout
@@ -245,39 +244,12 @@ class RNNBase(Module):
         self, input: Tensor, hx: Any, rows: Tensor | None = None, places: Tensor | None = None
     ) -> tuple[Tensor, Any]:
         """Go through the layers; arguments as those of ``aten.rnn_layer``."""
-        starts = self._starts(hx)
-        ends = []
-        for layer in range(self.num_layers):
-            if layer and self.dropout and self.training:
-                input = F.dropout(input, self.dropout)
-            outputs = []
-            for direction in range(self._directions):
-                number = layer * self._directions + direction
-                weights = [getattr(self, name) for name in self._all_weights[number]]
-                output, *end = self._layer(
-                    input, starts[number], weights, rows, places, direction == 1
-                )
-                outputs.append(output)
-                ends.append(end)
-            input = functions.cat(outputs, -1) if self.bidirectional else outputs[0]
-        return input, self._ends(ends)
-
-    def _starts(self, hx: Any) -> list:
-        """Return the initial state of each layer and direction."""
-        count = self.num_layers * self._directions
-        return [None] * count if hx is None else list(hx.unbind(0))
-
-    def _ends(self, ends: list) -> Any:
-        """Return the last states as the layer returns them."""
-        return functions.stack([end[0] for end in ends])
-
-    def _layer(self, input, start, weights, rows, places, reverse: bool) -> tuple:
-        """Run one layer in one direction; return its states and the last of each kind."""
-        weights = weights if self.bias else [*weights, None, None]
-        if self.mode == "GRU":
-            return aten.gru_layer(input, start, *weights, rows, places, reverse)
-        relu = self.mode == "RNN_RELU"
-        return aten.rnn_layer(input, start, *weights, rows, places, relu, reverse)
+        states = hx if hx is None or self.mode == "LSTM" else (hx,)
+        output, *ends = run_layers(
+            self.mode.lower(), input, states, self.all_weights, self.bias,
+            self.dropout if self.training else 0.0, self.bidirectional, rows, places,
+        )  # fmt: skip
+        return output, tuple(ends) if self.mode == "LSTM" else ends[0]
 
     def extra_repr(self) -> str:
         defaults = {
@@ -388,17 +360,3 @@ class LSTM(RNNBase):
                 f"For {kind} input, hx and cx should also be {kind[-3:]} but got "
                 f"({', '.join(dims)}) tensors"
             )
-
-    def _starts(self, hx: Any) -> list:
-        if hx is None:
-            return [(None, None)] * (self.num_layers * self._directions)
-        return list(zip(hx[0].unbind(0), hx[1].unbind(0), strict=True))
-
-    def _ends(self, ends: list) -> Any:
-        return tuple(functions.stack(states) for states in zip(*ends, strict=True))
-
-    def _layer(self, input, start, weights, rows, places, reverse: bool) -> tuple:
-        w_ih, w_hh, *rest = weights
-        b_ih, b_hh = (rest.pop(0), rest.pop(0)) if self.bias else (None, None)
-        w_hr = rest[0] if rest else None
-        return aten.lstm_layer(input, *start, w_ih, w_hh, b_ih, b_hh, w_hr, rows, places, reverse)

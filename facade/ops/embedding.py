@@ -93,6 +93,26 @@ def embedding_bag(
 
 
 @op(public="", differentiable=False)
+def bag_parts(
+    weight: Raw, indices: Raw, offsets: Raw, padding_idx: int, maxima: bool
+) -> tuple[jax.Array, ...]:
+    """Return the bag of each index, each bag's size and, if asked for, the row of each maximum."""
+    places = jnp.arange(indices.shape[0])
+    bags = jnp.searchsorted(offsets, places, side="right") - 1
+    number = offsets.shape[0]
+    counts = (indices != padding_idx).astype(indices.dtype)
+    sizes = jax.ops.segment_sum(counts, bags, number)
+    if not maxima:
+        return bags.astype(indices.dtype), sizes, sizes
+    rows = jnp.where(counts[:, None] == 1, weight[indices], -jnp.inf)
+    # the first of the indices that have the maximum; a bag without any says 0
+    first = (rows == jax.ops.segment_max(rows, bags, number)[bags]) & (counts[:, None] == 1)
+    at = jax.ops.segment_min(jnp.where(first, places[:, None], len(places)), bags, number)
+    found = jnp.append(indices, 0)[jnp.minimum(at, len(places))]
+    return bags.astype(indices.dtype), sizes, found
+
+
+@op(public="", differentiable=False)
 def one_hot(input: Raw, num_classes: int) -> jax.Array:
     """Return rows of zeros with a 1 at each class."""
     return (input[..., None] == jnp.arange(num_classes)).astype(jnp.int64)

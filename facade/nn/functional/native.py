@@ -5,7 +5,7 @@ import math
 from facade import aten, functions
 from facade.avals import aval, elementwise_strides
 from facade.binding import public
-from facade.dtypes import bool_
+from facade.dtypes import bool_, float64
 from facade.functions.draws import BERNOULLI, draw
 from facade.nn.functional import loss, sparse, vision
 from facade.nn.functional.normalization import by_batch, write_statistics
@@ -196,6 +196,43 @@ def embedding_renorm_(input: Tensor, indices: Tensor, max_norm: float, norm_type
     """Scale the rows of ``input`` at ``indices`` down to ``max_norm`` where they are longer."""
     sparse.renormalize(input, indices, max_norm, norm_type)
     return input
+
+
+_MODES = ("sum", "mean", "max")
+
+
+@public(method=False)
+def embedding_bag(
+    weight: Tensor, indices: Tensor, offsets: Tensor, scale_grad_by_freq: bool = False,
+    mode: int = 0, sparse: bool = False, per_sample_weights: Tensor | None = None,
+    include_last_offset: bool = False, padding_idx: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # fmt: skip
+    """Return bags as :func:`facade.nn.functional.embedding_bag`, and what they were made of.
+
+    Args:
+        mode: 0 for sums, 1 for means, 2 for maxima.
+    Returns:
+        The bags; the bag of each index; each bag's size; the row of each maximum. Where the
+        gradient needs none of the latter, they are zeros, or empty.
+    """
+    if mode not in range(3):
+        raise RuntimeError("`mode` must be sum, mean, or max.")
+    result = _embedding_bag(
+        indices, weight, offsets, scale_grad_by_freq=scale_grad_by_freq, mode=_MODES[mode],
+        per_sample_weights=per_sample_weights, include_last_offset=include_last_offset,
+        padding_idx=padding_idx,
+    )  # fmt: skip
+    starts = offsets[:-1] if include_last_offset else offsets
+    padding = -1 if padding_idx is None else padding_idx % weight.shape[0]
+    bags, sizes, rows = aten.bag_parts(weight.detach(), indices, starts, padding, mode == 2)
+    if mode == 0:
+        sizes = rows = functions.zeros_like(starts)
+        if padding_idx is None and weight.dtype is not float64:
+            bags = bags[:0]
+    return result, bags, sizes, sizes if mode == 1 else rows
+
+
+_embedding_bag = sparse.embedding_bag
 
 
 # ---- losses ----
