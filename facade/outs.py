@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+from facade.devices import device
 from facade.dtypes import C_NAMES, SCALAR_NAMES, can_cast, uint8
 from facade.tape import state
 
@@ -73,6 +74,29 @@ _UNCASTABLE = {
     "logsumexp": "logsumexp(): Expected floating point type for result tensor, but got: {found}",
     "mean": "mean.dtype_out(): input types can't be cast to the desired output type {found}",
 }
+
+
+def check_out(name: str, out: Any, dtype, where) -> None:
+    """Check ``out=`` of a creation function.
+
+    Raises:
+        RuntimeError: another dtype or device is asked for, or ``out`` requires grad.
+    """
+    if dtype is not None and dtype is not out.dtype:
+        raise RuntimeError(
+            f"dtype {SCALAR_NAMES[dtype]} does not match dtype of out parameter "
+            f"({SCALAR_NAMES[out.dtype]})"
+        )
+    if where is not None and device(where).type != out.device.type:
+        raise RuntimeError(
+            f"device type {device(where).type} does not match device type of out parameter "
+            f"({out.device.type})"
+        )
+    if state.grad and out.requires_grad:
+        raise RuntimeError(
+            f"aten::{name}(): functions with out=... arguments don't support automatic "
+            "differentiation, but one of the arguments requires grad."
+        )
 
 
 def write_out(name: str, out: Any, result: Any) -> Any:

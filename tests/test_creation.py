@@ -30,7 +30,9 @@ FILLED = (
     "torch.full((np.int32(2),), 1.0)", "torch.full((2,), np.float32(1.5))",
     "torch.full((2,), np.int64(1))", "torch.scalar_tensor(3)",
     "torch.scalar_tensor(3, dtype=torch.int64)", "torch.zeros(2, pin_memory=False)",
-    "torch.zeros(2, out=torch.empty(2))",
+    "torch.zeros(2, out=torch.empty(2))", "torch.full((2,), 2.5, out=i.new_empty(0))",
+    "torch.zeros(2, out=torch.empty(0), requires_grad=True)", "torch.eye(2, out=i.new_empty(0))",
+    "torch.arange(0, 6.5, 1.5, out=i.new_empty(0))", "torch.linspace(0, 3, 4, out=i.new_empty(0))",
 )  # fmt: skip
 LIKE = (
     "torch.zeros_like(t)", "torch.zeros_like(f, dtype=torch.int64)", "torch.ones_like(t)",
@@ -66,6 +68,8 @@ COUNTING = (
     "torch.tril_indices(3, 3)", "torch.tril_indices(3, 4, -1)", "torch.triu_indices(2, 4, 1)",
     "torch.triu_indices(3, 3, offset=-1)", "torch.vander(i[0])",
     "torch.vander(f[0], 2, increasing=True)", "torch.vander(f[0], 1)",
+    "torch.arange(0, 6.5, 1.5, dtype=torch.int64)", "torch.arange(0.5, 0.6, dtype=torch.int64)",
+    "torch.arange(0, 6.5, 1.5, dtype=torch.int32)", "torch.arange(-1.5, 1.5, dtype=torch.uint8)",
 )  # fmt: skip
 WINDOWS = (
     "torch.hann_window(4)", "torch.hann_window(5, periodic=False)", "torch.hann_window(1)",
@@ -84,6 +88,9 @@ ERRORS = (
     "torch.arange(0, -3)", "torch.arange(0.0, inf)", "torch.arange(3, dtype=torch.bool)",
     "torch.linspace(0, 1, -1)", "torch.eye(-1)", "torch.tril_indices(-1, 2)",
     "torch.arange(1, 2, dtype=torch.int64, requires_grad=True)",
+    "torch.arange(0, 3, 0.5, dtype=torch.int64)", "torch.arange(0, 3, 0.5, out=i.new_empty(0))",
+    "torch.zeros(3, out=i.new_empty(0), dtype=torch.float32)",
+    "torch.eye(3, out=i.new_empty(0), device='meta')",
 )  # fmt: skip
 
 

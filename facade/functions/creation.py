@@ -16,6 +16,7 @@ from facade.functions.construction import place, tensor
 from facade.functions.fitting import fitting
 from facade.layouts import preserve_format
 from facade.ops.registry import OPS
+from facade.outs import check_out, write_out
 from facade.recording import record_on
 from facade.tensor import Tensor
 
@@ -61,6 +62,23 @@ def creation(function: Callable) -> Callable[..., Any]:
         [*own, *_OPTIONS], return_annotation=inspect.signature(function).return_annotation
     )
     return create
+
+
+def filling(function: Callable) -> Callable[..., Any]:
+    """Let a creation function take ``out=``, in whose dtype its values are then made."""
+
+    @functools.wraps(function)
+    def fill(*args, out=None, dtype=None, device=None, **kwargs):
+        if out is not None:
+            check_out(function.__name__, out, dtype, device)
+            dtype, device = out.dtype, out.device
+        made = function(*args, dtype=dtype, device=device, **kwargs)
+        if out is None:
+            return made
+        write_out(function.__name__, out, made.detach())
+        return out.requires_grad_() if made.requires_grad else out
+
+    return fill
 
 
 def _dtype(name: str, given) -> dtypes.dtype | None:
@@ -118,7 +136,8 @@ def _number(name: str, argument: str, position: int, value) -> Any:
 # ---- filled ----
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def zeros(*args, size=None, dtype, device) -> Tensor:
     """Return zeros of this size."""
@@ -126,7 +145,8 @@ def zeros(*args, size=None, dtype, device) -> Tensor:
     return record_on(place(device), OPS["zeros"], (), (shape, dtype or dtypes.get_default_dtype()))
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def ones(*args, size=None, dtype, device) -> Tensor:
     """Return ones of this size."""
@@ -134,7 +154,8 @@ def ones(*args, size=None, dtype, device) -> Tensor:
     return record_on(place(device), OPS["ones"], (), (shape, dtype or dtypes.get_default_dtype()))
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def empty(*args, size=None, dtype, device) -> Tensor:
     """Return a tensor of this size, whose values are of no interest (they are zeros)."""
@@ -142,7 +163,8 @@ def empty(*args, size=None, dtype, device) -> Tensor:
     return record_on(place(device), OPS["zeros"], (), (shape, dtype or dtypes.get_default_dtype()))
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def full(size, fill_value, *, dtype, device) -> Tensor:
     """Return ``fill_value`` everywhere; its kind gives the dtype."""
@@ -207,7 +229,8 @@ def _check_layout(size, layout) -> None:
             raise RuntimeError("Duplicate dim not allowed")
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def range(start=0, end=None, step=1, *, dtype, device) -> Tensor:
     """Return the numbers from ``start`` up to ``end``, which is included (deprecated)."""
@@ -331,13 +354,15 @@ def new(self: Tensor, *args) -> Tensor:
 # ---- counting ----
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def arange(start=None, end=None, step=1, *, dtype, device) -> Tensor:
     """Return the numbers from ``start`` (0) up to ``end``, which is left out.
 
     Raises:
         RuntimeError: ``step`` is 0 or leads away from ``end``.
+        ValueError: ``step`` is 0 as a whole number.
     """
     if end is None:
         start, end = 0, start
@@ -354,6 +379,11 @@ def arange(start=None, end=None, step=1, *, dtype, device) -> Tensor:
         raise RuntimeError(f"unsupported range: {first:g} -> {last:g}")
     if (last - first) * by < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    if dtype is dtypes.int64:  # the only dtype whose numbers are counted as they are made
+        first, last, by = map(int, numbers)
+        if by == 0:
+            raise ValueError("step must be nonzero")
+        whole = True
     count = -((first - last) // by) if whole else math.ceil((last - first) / by)
     return record_on(place(device), OPS["arange"], (first, by), (count, dtype))
 
@@ -386,7 +416,8 @@ def _spaced(name: str, start, end, steps, dtype) -> tuple:
     return start, end, steps, dtype or dtypes.of_number(kind)
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def linspace(start, end, steps, *, dtype, device) -> Tensor:
     """Return ``steps`` numbers, evenly from ``start`` to ``end``, both included."""
@@ -394,7 +425,8 @@ def linspace(start, end, steps, *, dtype, device) -> Tensor:
     return record_on(place(device), OPS["linspace"], (start, end), (steps, dtype))
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def logspace(start, end, steps, base=10.0, *, dtype, device) -> Tensor:
     """Return ``base`` to the power of ``steps`` numbers, evenly from ``start`` to ``end``."""
@@ -405,7 +437,8 @@ def logspace(start, end, steps, base=10.0, *, dtype, device) -> Tensor:
 # ---- matrices ----
 
 
-@public(method=False, out=True)
+@public(method=False)
+@filling
 @creation
 def eye(n, m=None, *, dtype, device) -> Tensor:
     """Return an ``n`` by ``m`` matrix with ones on the diagonal."""

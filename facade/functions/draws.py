@@ -211,29 +211,6 @@ def put(out: Tensor | None, made: Tensor) -> Tensor:
     return out
 
 
-def check_out(name: str, out: Tensor, dtype, where) -> None:
-    """Check ``out=`` of a creation function.
-
-    Raises:
-        RuntimeError: another dtype or device is asked for, or ``out`` requires grad.
-    """
-    if dtype is not None and dtype is not out.dtype:
-        raise RuntimeError(
-            f"dtype {dtypes.SCALAR_NAMES[dtype]} does not match dtype of out parameter "
-            f"({dtypes.SCALAR_NAMES[out.dtype]})"
-        )
-    if where is not None and device(where).type != out.device.type:
-        raise RuntimeError(
-            f"device type {device(where).type} does not match device type of out parameter "
-            f"({out.device.type})"
-        )
-    if state.grad and out.requires_grad:
-        raise RuntimeError(
-            f"aten::{name}(): functions with out=... arguments don't support automatic "
-            "differentiation, but one of the arguments requires grad."
-        )
-
-
 def with_zero_grad(grad_name: str, sources: tuple, value: Tensor) -> Tensor:
     """Return ``value`` with sources in its history, to which it passes gradients of zero."""
     if not state.grad or all(s._fresh_node() is None for s in sources):

@@ -17,7 +17,6 @@ from facade.functions.draws import (
     UNIFORM,
     Law,
     NoOverload,
-    check_out,
     draw,
     draw_with,
     is_whole,
@@ -30,6 +29,7 @@ from facade.functions.draws import (
 from facade.functions.fitting import fitting
 from facade.layouts import channels_last, channels_last_3d, contiguous_format, preserve_format
 from facade.mersenne.checks import require
+from facade.outs import check_out
 from facade.random import Generator
 from facade.tensor import Tensor
 
