@@ -120,6 +120,8 @@ def tensor(x: torch.Tensor) -> "facade.Tensor":
     """Return an equal leaf, with the same strides."""
     if x.layout is not torch.strided:
         raise Missing(f"{x.layout} tensors")
+    if x.is_meta:
+        return facade.empty_strided(x.shape, x.stride(), dtype=value(x.dtype), device="meta")
     plain = x.detach().resolve_conj().resolve_neg()
     count = plain.untyped_storage().nbytes() // plain.element_size()
     whole = torch.as_strided(plain, (count,), (1,), 0)
