@@ -68,6 +68,7 @@ from facade.autograd.grad_mode import no_grad as no_grad
 from facade.autograd.grad_mode import set_grad_enabled as set_grad_enabled
 from facade.capture import jit as jit
 from facade.compiler import compile as compile
+from facade.deferred import set_value_checks as set_value_checks
 from facade.devices import device as device
 from facade.dtypes import dtype as dtype
 from facade.dtypes import finfo as finfo

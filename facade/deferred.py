@@ -8,6 +8,35 @@ from jax.core import Tracer
 MAX_PENDING = 256  # more than this are looked at without waiting for a read
 
 pending: list[tuple] = []
+_switched_on = True
+
+
+class set_value_checks:
+    """Say whether values that are still to be computed are checked, as a context or for good.
+
+    An index, class or probability out of range raises at the call if its value is known there.
+    Else the program that computes it looks for it, too, which this turns off: what is out of range
+    then goes unnoticed, and results are undefined.
+
+    >>> with facade.set_value_checks(False):
+    ...     loss = train(batch)
+    """
+
+    def __init__(self, mode: bool) -> None:
+        global _switched_on
+        self._before, _switched_on = _switched_on, bool(mode)
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, *exception: object) -> None:
+        global _switched_on
+        _switched_on = self._before
+
+
+def are_checked() -> bool:
+    """Return whether values that are still to be computed are checked."""
+    return _switched_on
 
 
 def later(cell, error: Callable[[int, int], Exception]) -> None:

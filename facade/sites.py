@@ -1,6 +1,7 @@
 """Find the user's line that a call came from."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,6 +29,22 @@ def user_site() -> Site:
     if frame is None:
         return Site("?", 0, call)
     return Site(frame.f_code.co_filename, frame.f_lineno, _public(call))
+
+
+def noted(error: Callable[[int, int], Exception]) -> Callable[[int, int], Exception]:
+    """Let an error say which line of the user's it is about: it is raised at another one."""
+    site, frame, calls = user_site(), sys._getframe(1), []
+    while frame is not None and frame.f_code.co_filename.startswith(_OURS):
+        calls.append(frame.f_code.co_name)
+        frame = frame.f_back  # type: ignore[assignment]
+    op = next((name for name in calls if not name.startswith(("_", "check_"))), calls[-1])
+
+    def made(place: int, value: int) -> Exception:
+        exception = error(place, value)
+        exception.add_note(f"in {op}(), called at {site}; found when a value was next read")
+        return exception
+
+    return made
 
 
 def _public(call: str) -> str:

@@ -64,8 +64,17 @@ def test_pending_index_raises_at_the_next_read():
         x[facade.tensor([5])]
     pending = facade.tensor([4]) + 1
     y = x[pending]
-    with pytest.raises(IndexError):
+    line = inspect.currentframe().f_lineno - 1
+    with pytest.raises(IndexError) as caught:
         y.tolist()
+    (note,) = caught.value.__notes__
+    assert f"called at {__file__}:{line};" in note
+    table, pending = facade.nn.Embedding(3, 2), facade.tensor([4]) + 1
+    with pytest.raises(IndexError) as caught:
+        table(pending).tolist()
+    assert caught.value.__notes__[0].startswith("in embedding(), called at")
+    with facade.set_value_checks(False):
+        assert len(x[facade.tensor([4]) + 1].tolist()) == 1
 
 
 def test_hub_reads_weights_only():
