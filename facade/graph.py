@@ -59,6 +59,8 @@ class Node:
 
     def release(self) -> None:
         """Let go of everything but the graph's shape."""
+        if self.hooks is not None:
+            self.hooks.saved = None
         if type(self.home) is not Tape and self.home is not None:
             self.home.residuals.pop(self.index, None)
         self.home = None
@@ -204,6 +206,7 @@ class Hooks:
         tensor: Per result number, hooks on its gradient, and a tensor that retains it.
         pre, post: Hooks on the node: before it runs, and after.
         accumulated: After a leaf's gradient was added.
+        saved: What hooks packed of the operands, which the backward then computes from.
     """
 
     def __init__(self) -> None:
@@ -212,6 +215,7 @@ class Hooks:
         self.pre: OrderedDict = OrderedDict()
         self.post: OrderedDict = OrderedDict()
         self.accumulated: OrderedDict = OrderedDict()
+        self.saved: Any = None
 
 
 def hooks_of(node) -> Hooks:

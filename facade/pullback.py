@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+from jax.interpreters.partial_eval import dce_jaxpr
 
 from facade.ops.registry import Entry
 
@@ -67,29 +68,33 @@ def _conjugate(x):
     return jnp.conj(x) if jnp.iscomplexobj(x) else x
 
 
-def vjp_entry(entry: Entry, mask: int, absent: tuple[bool, ...]) -> Entry:
+def vjp_entry(entry: Entry, mask: int, absent: tuple[bool, ...], given: int = -1) -> Entry:
     """Return the backward of an op as an op of its own: operands and cotangents in, gradients out.
 
     It is what ``create_graph=True`` records, since it can be differentiated again.
 
     Args:
         absent: Per differentiable result, whether it has no cotangent.
+        given: Which operands it is given; of others the derivative reads no values.
     """
-    key = ("vjp", mask, absent)
+    key = ("vjp", mask, absent, given)
     found = entry.cache.get(key)
     if found is None:
         count = len(entry.inputs)
 
         def fn(*values):
-            _, pull = linearize(entry, mask, values[:count])
+            operands = [
+                jnp.zeros(a.shape, a.dtype.numpy) if x is None and a is not None else x
+                for x, a in zip(values, entry.inputs, strict=False)
+            ]
+            _, pull = linearize(entry, mask, operands)
             return pull_back(entry, pull, values[count:])
 
         cotangents = (a for a, d in zip(entry.outputs, entry.differentiable, strict=True) if d)
-        inputs = entry.inputs + tuple(
-            None if missing else a for a, missing in zip(cotangents, absent, strict=True)
-        )
+        operands = (a if given >> i & 1 else None for i, a in enumerate(entry.inputs))
+        moved = (None if none else a for a, none in zip(cotangents, absent, strict=True))
         found = entry.cache[key] = Entry(
-            f"{entry.name}_vjp", fn, inputs, pull_of(entry, mask).outputs,
+            f"{entry.name}_vjp", fn, (*operands, *moved), pull_of(entry, mask).outputs,
             grad_name=f"{entry.grad_name.removesuffix('0')}Backward0",
         )  # fmt: skip
     return found
@@ -111,15 +116,30 @@ def saved_entry(entry: Entry, mask: int, tree) -> Entry:
     return found
 
 
+def read_by_pullback(entry: Entry, mask: int) -> int:
+    """Return the operands whose values an op's pullback depends on: bit i stands for operand i."""
+    key = ("read", mask)
+    if key not in entry.cache:
+        with jax.enable_x64(True):
+            made = jax.make_jaxpr(lambda *x: linearize(entry, mask, x)[1])(*_structs(entry)).jaxpr
+        _, used = dce_jaxpr(made, [True] * len(made.outvars))
+        queue = iter(used)
+        bits = [a is not None and next(queue) for a in entry.inputs]
+        entry.cache[key] = sum(bit << i for i, bit in enumerate(bits))
+    return entry.cache[key]
+
+
+def _structs(entry: Entry) -> list:
+    return [
+        None if a is None else jax.ShapeDtypeStruct(a.shape, a.dtype.numpy) for a in entry.inputs
+    ]
+
+
 def residual_tree(entry: Entry, mask: int):
     """Return the tree of residuals an op's pullback needs, without running the op."""
     key = ("residuals", mask)
     if key not in entry.cache:
-        structs = [
-            None if a is None else jax.ShapeDtypeStruct(a.shape, a.dtype.numpy)
-            for a in entry.inputs
-        ]
         with jax.enable_x64(True):
-            pull = jax.eval_shape(lambda *x: linearize(entry, mask, x)[1], *structs)
+            pull = jax.eval_shape(lambda *x: linearize(entry, mask, x)[1], *_structs(entry))
         entry.cache[key] = jax.tree_util.tree_structure(pull)
     return entry.cache[key]

@@ -1,6 +1,8 @@
 """Record an op on the tape: the look-up of its result, its references, its autograd node."""
 
 import itertools
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -16,7 +18,7 @@ from facade.tape import ABSENT, SLOT, Path, Tape, state, tape_on
 MAX_SIGNATURES = 4096  # per op; the oldest is forgotten
 
 _new = object.__new__
-observer: Any = None  # told of every instruction's entry, operands and result, if set
+observers: tuple = ()  # each is told of every instruction's entry, operands and result
 
 
 class TensorBase:
@@ -140,9 +142,30 @@ def _results(tape: Tape, path: Path, operands: tuple, edges: list) -> Any:
         )
     if tape.closed:  # flushed by another thread meanwhile; the instruction may have come too late
         return record_entry(entry, operands)
-    if observer is not None:
+    for observer in observers:
         observer(entry, operands, result)
     return result
+
+
+_observing: list[Callable] = []  # an observer stands here as often as it was asked for
+_observing_lock = threading.Lock()
+
+
+def observe(observer: Callable) -> None:
+    """Tell ``observer(entry, operands, result)`` of what any thread records, from now on."""
+    _change_observers(_observing.append, observer)
+
+
+def unobserve(observer: Callable) -> None:
+    """Undo one :func:`observe`."""
+    _change_observers(_observing.remove, observer)
+
+
+def _change_observers(change: Callable, observer: Callable) -> None:
+    global observers
+    with _observing_lock:
+        change(observer)
+        observers = tuple(dict.fromkeys(_observing))
 
 
 def _number_refs(key: list) -> list[int]:

@@ -5,6 +5,7 @@ from facade.autograd import forward_ad as forward_ad
 from facade.autograd import function as function
 from facade.autograd import functional as functional
 from facade.autograd import graph as graph
+from facade.autograd import packing as packing
 from facade.autograd import profiler as profiler
 from facade.autograd import saved_values as saved_values
 from facade.autograd import variable as variable

@@ -199,6 +199,8 @@ class Task:
                 return
         if not isinstance(node, Node):
             gradients = node.backward(row, self.create_graph)
+        elif node.hooks is not None and node.hooks.saved is not None:
+            gradients = node.hooks.saved.pull(row)
         elif self.create_graph:
             gradients = _pull_differentiably(node, row)
         else:

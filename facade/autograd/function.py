@@ -93,7 +93,7 @@ class SavedTensor:
     A result of the function is kept without its node, which would hold it in turn.
     """
 
-    def __init__(self, tensor: Tensor, node: "FunctionNode | None") -> None:
+    def __init__(self, tensor: Tensor, node: Any) -> None:
         if tensor.is_inference():
             raise RuntimeError(
                 "Inference tensors cannot be saved for backward. Please do not use Tensors created "
@@ -124,13 +124,23 @@ class SavedTensor:
         self._pack()
 
     def _pack(self) -> None:
-        node, number = self.held._node, self.held._number
-        self.history = node, number
+        node, number = self.history = self.held._node, self.held._number
+        if self.own_node is not None:
+            node, number = self.own_node(), self.number
+        given = wrap(self.held._cell, self.held._aval, node, number)
+        version = given._version
         was, state.grad = state.grad, False
         try:
-            self.held = self.hooks[0](wrap(self.held._cell, self.held._aval, node, number))
+            self.held = self.hooks[0](given)
         finally:
             state.grad = was
+        if given._version != version:
+            raise RuntimeError(
+                "A saved tensor pack hook is modifying its input in place. Tensors provided as "
+                "input to pack hook cannot be modified by in-place operations as this can lead to "
+                "unexpected side-effects. Please open an issue if you need to perform in-place "
+                "operations on the input to a pack hook."
+            )
 
     def unpack(self) -> Tensor:
         t = self.held
@@ -142,7 +152,7 @@ class SavedTensor:
                     f"type {type(t).__name__}"
                 )
             if self.own_node is None:
-                return t if t._node is not None else wrap(t._cell, t._aval, *self.history)
+                return wrap(t._cell, t._aval, *self.history)
         elif t._version != self.version:
             raise RuntimeError(self._written())
         if self.own_node is None:

@@ -3,6 +3,9 @@
 import contextlib
 import threading
 from collections.abc import Callable, Iterator
+from typing import Any
+
+from facade.recording import observe, unobserve
 
 
 class _Hooks(threading.local):
@@ -31,8 +34,21 @@ def may_be_written() -> bool:
     return _state.mutable
 
 
+@contextlib.contextmanager
+def without_hooks() -> Iterator[None]:
+    """Save inside as if there were no hooks."""
+    pairs, _state.pairs = _state.pairs, []
+    try:
+        yield
+    finally:
+        _state.pairs = pairs
+
+
+packer: Any = None  # told of what is recorded while there are hooks; facade.autograd.packing's
+
+
 class saved_tensors_hooks:
-    """Pack the tensors that a :class:`facade.autograd.Function` saves, and unpack them later.
+    """Pack the tensors that ops and Functions save for backward, and unpack them there.
 
     Args:
         pack_hook: Called with each tensor when it is saved; what it returns is kept.
@@ -46,13 +62,15 @@ class saved_tensors_hooks:
         if _state.refused is not None:
             raise RuntimeError(_state.refused)
         _state.pairs.append((self.pack_hook, self.unpack_hook))
+        observe(packer)
 
     def __exit__(self, *exception: object) -> None:
+        unobserve(packer)
         _state.pairs.pop()
 
 
 class save_on_cpu(saved_tensors_hooks):
-    """Keep the tensors that Functions save on the CPU meanwhile.
+    """Keep what is saved for backward on the CPU meanwhile.
 
     Args:
         pin_memory: Accepted; the host memory of jax arrays is the runtime's.

@@ -1,8 +1,10 @@
 """Trace a function of nested arguments: what the transformations have in common."""
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
+from facade.autograd.saved import disable_saved_tensors_hooks
 from facade.func.trace import Input, Trace, Traced
 from facade.func.trees import flatten, tensors_of, unflatten
 from facade.tape import state
@@ -13,6 +15,10 @@ _MUTATED = (
     "During a grad (vjp, jvp, grad, etc) transform, the function provided attempted to call "
     "in-place operation ({}) that would mutate a captured Tensor. This is not supported; please "
     "rewrite the function being transformed to explicitly accept the mutated Tensor(s) as inputs."
+)
+_HOOKS = (
+    "torch.func.{grad, vjp, jacrev, hessian} don't yet support saved tensor hooks. Please open an "
+    "issue with your use case."
 )
 
 
@@ -40,13 +46,14 @@ class Call:
         """
         tape = Trace(device_of(self.wanted), self.transform)
         leaf = self.transform in REVERSE_MODE
+        hooks = disable_saved_tensors_hooks(_HOOKS) if leaf else nullcontext()
         inputs = [tape.placeholder(x._aval, x, Input(x._aval, leaf)) for x in self.wanted]
         args = list(self.args)
         for i, x in zip(self.chosen, unflatten(self.structure, inputs), strict=True):
             args[i] = x
         was, state.grad = state.grad, True
         try:
-            with tape.recording():
+            with tape.recording(), hooks:
                 result, aux = check(function(*args, **self.kwargs))
                 args.clear()
                 found = tensors_of((result, aux))

@@ -1,7 +1,10 @@
 """Arithmetic and other functions of two or three numbers, element by element."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
+from jax.custom_derivatives import SymbolicZero
 
 from facade.avals import Aval
 from facade.dtypes import C_NAMES, bool_, dtype, from_numpy, of_number, result_type
@@ -172,10 +175,14 @@ def _quotient(x, y):
 
 
 # PyTorch's derivatives; JAX's own square the divisor, which overflows and loses digits
-_quotient.defjvps(
-    lambda dx, result, x, y: _quotient(dx, y),
-    lambda dy, result, x, y: -dy * _quotient(result, y),
-)
+@partial(_quotient.defjvp, symbolic_zeros=True)
+def _(primals, tangents):
+    (x, y), (dx, dy) = primals, tangents
+    result = _quotient(x, y)
+    if isinstance(dy, SymbolicZero):
+        return result, _quotient(dx, y)
+    moved = -dy * _quotient(result, y)
+    return result, moved if isinstance(dx, SymbolicZero) else _quotient(dx, y) + moved
 
 
 # What PyTorch's own functions multiply and divide by is no tensor to them

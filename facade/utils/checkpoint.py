@@ -12,6 +12,7 @@ from facade import autograd
 from facade.autograd.engine import SECOND_TIME, Task
 from facade.autograd.function import Function
 from facade.autograd.grad_mode import enable_grad, no_grad
+from facade.autograd.saved import without_hooks
 from facade.devices import CPU, META
 from facade.graph import AccumulateGrad, PythonNode
 from facade.nn.containers import Sequential
@@ -222,7 +223,7 @@ def _checkpoint(function, args, kwargs, preserve: bool, context_fn, compare: Any
     places = [i for i, x in enumerate(inputs) if isinstance(x, Tensor)]
     surroundings = _Surroundings([inputs[i] for i in places], preserve)
     start = PythonNode((), ()).sequence
-    with first:
+    with first, without_hooks():  # the second run saves again
         result = function(*args, **kwargs)
     flat, result_tree = _flat(result)
     tracked = [i for i, x in enumerate(flat) if _made_since(x, start)]

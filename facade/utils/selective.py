@@ -79,12 +79,12 @@ class _Watch:
 
     def __enter__(self) -> None:
         self.outer = _thread.watch
-        _count(1)
+        recording.observe(_show)
         _thread.watch = self
 
     def __exit__(self, *exception: object) -> None:
         _thread.watch = self.outer
-        _count(-1)
+        recording.unobserve(_show)
 
     def see(self, op: OpOverload, operands: tuple, result: Any) -> None:
         raise NotImplementedError
@@ -143,16 +143,6 @@ class _Thread(threading.local):
 
 
 _thread = _Thread()
-_lock = threading.Lock()
-_watches = 0
-
-
-def _count(change: int) -> None:
-    """Have recording tell of results while there are watches, in whatever thread."""
-    global _watches
-    with _lock:
-        _watches += change
-        recording.observer = _show if _watches else None
 
 
 def _show(entry: Entry, operands: tuple, result: Any) -> None:
