@@ -3,6 +3,7 @@
 from collections import defaultdict
 from pathlib import Path
 
+from opinfo import declarations
 from opinfo.checks import COLUMNS
 from opinfo.entries import DTYPES, entries, main_dtype, name_of
 
@@ -26,6 +27,8 @@ def text(notes: dict[tuple, dict]) -> str:
         "Columns but the last are of float32, or of the entry's own dtype where it has no float32.",
         "",
         *_shares(notes),
+        "",
+        *declarations.text(),
         "",
         f"| entry | {' | '.join(COLUMNS)} | dtypes that fail forward |",
         "| --- |" + " --- |" * (len(COLUMNS) + 1),
