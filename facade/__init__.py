@@ -29,6 +29,7 @@ from facade import profiler as profiler
 from facade import random as random
 from facade import serialization as serialization
 from facade import signal as signal
+from facade import sparse as sparse
 from facade import special as special
 from facade import utils as utils
 from facade.amp.autocast_mode import autocast as autocast
@@ -85,10 +86,14 @@ from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last
 from facade.layouts import channels_last_3d as channels_last_3d
 from facade.layouts import contiguous_format as contiguous_format
+from facade.layouts import jagged as jagged
 from facade.layouts import layout as layout
 from facade.layouts import memory_format as memory_format
 from facade.layouts import preserve_format as preserve_format
+from facade.layouts import sparse_bsc as sparse_bsc
+from facade.layouts import sparse_bsr as sparse_bsr
 from facade.layouts import sparse_coo as sparse_coo
+from facade.layouts import sparse_csc as sparse_csc
 from facade.layouts import sparse_csr as sparse_csr
 from facade.layouts import strided as strided
 from facade.printing import set_printoptions as set_printoptions

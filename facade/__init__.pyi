@@ -25,6 +25,7 @@ from facade import profiler as profiler
 from facade import random as random
 from facade import serialization as serialization
 from facade import signal as signal
+from facade import sparse as sparse
 from facade import special as special
 from facade import utils as utils
 from facade.amp.autocast_mode import autocast as autocast
@@ -80,10 +81,14 @@ from facade.interop.pure import to_jax as to_jax
 from facade.layouts import channels_last as channels_last
 from facade.layouts import channels_last_3d as channels_last_3d
 from facade.layouts import contiguous_format as contiguous_format
+from facade.layouts import jagged as jagged
 from facade.layouts import layout as layout
 from facade.layouts import memory_format as memory_format
 from facade.layouts import preserve_format as preserve_format
+from facade.layouts import sparse_bsc as sparse_bsc
+from facade.layouts import sparse_bsr as sparse_bsr
 from facade.layouts import sparse_coo as sparse_coo
+from facade.layouts import sparse_csc as sparse_csc
 from facade.layouts import sparse_csr as sparse_csr
 from facade.layouts import strided as strided
 from facade.printing import set_printoptions as set_printoptions
@@ -668,6 +673,17 @@ def embedding(
     scale_grad_by_freq: Any = ...,
     sparse: Any = ...,
 ) -> Tensor: ...
+def embedding_bag(
+    weight: Any,
+    indices: Any,
+    offsets: Any,
+    scale_grad_by_freq: Any = ...,
+    mode: Any = ...,
+    sparse: Any = ...,
+    per_sample_weights: Any = ...,
+    include_last_offset: Any = ...,
+    padding_idx: Any = ...,
+) -> Any: ...
 def embedding_renorm_(input: Any, indices: Any, max_norm: Any, norm_type: Any) -> Tensor: ...
 def empty(
     *args: Any,
@@ -840,6 +856,10 @@ def group_norm(
     weight: Tensor | builtins.complex | None = ...,
     bias: Tensor | builtins.complex | None = ...,
     eps: Any = ...,
+) -> Tensor: ...
+def gru(*args: Any, **kwargs: Any) -> builtins.tuple[Tensor, ...]: ...
+def gru_cell(
+    input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = ..., b_hh: Any = ...
 ) -> Tensor: ...
 def gt(
     input: Tensor | builtins.complex, other: Tensor | builtins.complex, *, out: Any = ...
@@ -1141,6 +1161,10 @@ def logspace(
 def logsumexp(
     input: Tensor | builtins.complex, dim: Any, keepdim: Any = ..., *, out: Any = ...
 ) -> Tensor: ...
+def lstm(*args: Any, **kwargs: Any) -> builtins.tuple[Tensor, ...]: ...
+def lstm_cell(
+    input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = ..., b_hh: Any = ...
+) -> Any: ...
 def lt(
     input: Tensor | builtins.complex, other: Tensor | builtins.complex, *, out: Any = ...
 ) -> Tensor: ...
@@ -1563,6 +1587,14 @@ def rms_norm(
     weight: Tensor | builtins.complex | None = ...,
     eps: Any = ...,
 ) -> Tensor: ...
+def rnn_relu(*args: Any, **kwargs: Any) -> builtins.tuple[Tensor, ...]: ...
+def rnn_relu_cell(
+    input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = ..., b_hh: Any = ...
+) -> Tensor: ...
+def rnn_tanh(*args: Any, **kwargs: Any) -> builtins.tuple[Tensor, ...]: ...
+def rnn_tanh_cell(
+    input: Any, hx: Any, w_ih: Any, w_hh: Any, b_ih: Any = ..., b_hh: Any = ...
+) -> Tensor: ...
 def roll(input: Tensor | builtins.complex, shifts: Any, dims: Any = ...) -> Tensor: ...
 def rot90(input: Tensor | builtins.complex, k: Any = ..., dims: Any = ...) -> Tensor: ...
 def round(input: Tensor | builtins.complex, *, decimals: Any = ..., out: Any = ...) -> Tensor: ...
@@ -1691,6 +1723,39 @@ def sort(
     stable: Any = ...,
     out: Any = ...,
 ) -> Tensor: ...
+def sparse_compressed_tensor(
+    compressed_indices: Any,
+    plain_indices: Any,
+    values: Any,
+    size: Any = ...,
+    *,
+    layout: Any = ...,
+    **options: Any,
+) -> Any: ...
+def sparse_coo_tensor(
+    indices: Any,
+    values: Any = ...,
+    size: Any = ...,
+    *,
+    dtype: Any = ...,
+    device: Any = ...,
+    pin_memory: Any = ...,
+    requires_grad: Any = ...,
+    check_invariants: Any = ...,
+    is_coalesced: Any = ...,
+) -> Any: ...
+def sparse_csr_tensor(
+    crow_indices: Any,
+    col_indices: Any,
+    values: Any,
+    size: Any = ...,
+    *,
+    dtype: Any = ...,
+    device: Any = ...,
+    pin_memory: Any = ...,
+    requires_grad: Any = ...,
+    check_invariants: Any = ...,
+) -> Any: ...
 def split(
     tensor: Any, split_size_or_sections: Any = ..., dim: Any = ..., *, split_size: Any = ...
 ) -> builtins.tuple[Tensor, ...]: ...

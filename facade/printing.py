@@ -130,6 +130,25 @@ def parameter_str(values: Any, *, prefix: str = "tensor(", **facts) -> str:
     return f"Parameter containing:\n{text}"
 
 
+def parts_str(
+    parts: dict[str, np.ndarray], suffixes: Sequence[str], *, new_line: bool = False
+) -> str:
+    """Return what ``repr(tensor)`` shows of a tensor that consists of others, such as a sparse one.
+
+    Args:
+        parts: The others, by the names that they are shown with.
+        suffixes: What follows them.
+        new_line: Whether that begins on a line of its own.
+    """
+    indent, texts = len("tensor("), []
+    for name, values in parts.items():
+        head = f"{name}=tensor("
+        size = "" if values.size else f", size={tuple(values.shape)}"
+        texts.append(head + _elements(values, values.shape, indent + len(head)) + size + ")")
+    text = (",\n" + " " * indent).join(texts)
+    return _append_suffixes(f"tensor({text}", suffixes, indent, new_line)
+
+
 def format_scalar(values: Any, spec: str) -> str:
     """Return ``format(tensor, spec)`` of a 0-d tensor: its Python number, formatted.
 
@@ -161,10 +180,14 @@ def _content_suffixes(
     return suffixes
 
 
-def _append_suffixes(text: str, suffixes: Sequence[str], indent: int) -> str:
-    """Add the suffixes and the closing parenthesis, breaking lines that get too long."""
+def _append_suffixes(text: str, suffixes: Sequence[str], indent: int, new_line=False) -> str:
+    """Add the suffixes and the closing parenthesis, breaking lines that get too long.
+
+    Args:
+        new_line: Whether they begin on a line of their own.
+    """
     # PyTorch counts the last line two characters longer than it is while it is the elements'.
-    used = len(text) - text.rfind("\n") + 1
+    used = _options.linewidth if new_line else len(text) - text.rfind("\n") + 1
     for suffix in suffixes:
         if used + len(suffix) + 2 > _options.linewidth:
             text += ",\n" + " " * indent + suffix

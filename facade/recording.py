@@ -11,6 +11,7 @@ from facade.dtypes import PYTHON_TYPES
 from facade.errors import bad_argument, no_overload
 from facade.graph import node_type
 from facade.ops.registry import Entry, Kind, OpSpec, infer, infer_function
+from facade.parts import OtherLayout
 from facade.size import Size
 from facade.storage import OtherDevice, Storage, View, attend, locate, transfer
 from facade.tape import ABSENT, SLOT, Path, Tape, state, tape_on
@@ -87,6 +88,9 @@ def record(spec: OpSpec, operands: tuple, static: tuple = (), counts: tuple = ()
     except OtherDevice:
         tape.take_back(_number_refs(key))
         return record(spec, _on_one_device(operands), static, counts)
+    except OtherLayout as other:
+        tape.take_back(_number_refs(key))
+        return other.answer(spec, operands, static)
     except TypeError:  # an argument that isn't hashable, or no number: told apart below
         path = None
     if path is None:
@@ -118,6 +122,9 @@ def record_entry(entry: Entry, operands: tuple) -> Any:
     except OtherDevice:
         tape.take_back(refs)
         return record_entry(entry, _on_one_device(operands))
+    except OtherLayout as other:
+        tape.take_back(refs)
+        raise other.cell.refusal(entry.name) from None
     path = tape.append(entry, tuple(refs), tape.edges(edges), mask)
     return _results(tape, path, operands, edges)
 
@@ -223,6 +230,8 @@ def pending_tensor(tape: Tape, ref: int, aval, node=None, number: int = 0) -> An
 
 def _view_results(entry: Entry, operands: tuple, tape: Tape, first: int, node):
     base, *numbers = operands
+    if node is not None:
+        node.numbers = tuple(numbers)
     cell = base._cell
     chain = cell.chain if type(cell) is View else ()
     root = cell.base if type(cell) is View else base

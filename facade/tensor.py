@@ -15,6 +15,7 @@ from facade.devices import CPU, META, device
 from facade.errors import no_dimension
 from facade.graph import AccumulateGrad, hooks_of
 from facade.hooks import RemovableHandle, add_hook
+from facade.layouts import strided
 from facade.recording import TensorBase, record_entry, refresh, wrap
 from facade.size import Size
 from facade.storage import Storage, View, locate, settle
@@ -33,7 +34,7 @@ class Tensor(TensorBase):
     is_sparse = is_sparse_csr = is_quantized = is_nested = is_mkldnn = False
     is_ipu = is_maia = is_mps = is_mtia = is_vulkan = is_xla = is_xpu = False
     name = None
-    layout: Any = None
+    layout: Any = strided
 
     if TYPE_CHECKING:  # what is bound elsewhere; tensor.pyi has all of it
 
@@ -264,6 +265,10 @@ class Tensor(TensorBase):
                 f"size '{list(self.shape)}'. Please ensure that the gradient and the tensor are "
                 "the same size"
             )
+
+    def _shown_gradient(self, gradient: "Tensor") -> "Tensor":
+        """Return a gradient that arrived at this tensor's node as the gradient of this tensor."""
+        return gradient
 
     @property
     def retains_grad(self) -> bool:

@@ -69,7 +69,7 @@ def assert_same(ours, theirs, tolerance=None):
     elif isinstance(theirs, torch.Size):
         assert isinstance(ours, facade.Size)
         assert tuple(ours) == tuple(theirs)
-    elif isinstance(theirs, torch.dtype | torch.device):
+    elif isinstance(theirs, torch.dtype | torch.device | torch.layout):
         assert repr(ours) == repr(theirs)
     elif isinstance(theirs, dict):
         assert list(ours) == list(theirs)
@@ -100,6 +100,9 @@ def assert_same_tensor(ours, theirs, tolerance=None):
     assert names[0] == names[1], f"grad_fn {names[0]} is not {names[1]}"
     if theirs.layout == torch.strided and theirs.numel() > 1:
         assert ours.stride() == theirs.stride(), f"stride {ours.stride()} is not {theirs.stride()}"
+    if theirs.layout != torch.strided:
+        assert repr(ours) == repr(theirs), f"{ours!r} is not {theirs!r}"
+        ours, theirs = ours.to_dense(), theirs.to_dense()
     rtol, atol = tolerance or TOLERANCES.get(repr(theirs.dtype)[6:], (0, 0))
     np.testing.assert_allclose(
         to_numpy(ours.detach()), to_numpy(theirs.detach()), rtol=rtol, atol=atol, equal_nan=True

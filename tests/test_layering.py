@@ -27,10 +27,11 @@ LEVELS = [
         "compile_cache",
         "program",
     ],
-    ["graph", "storage", "explanation"],
+    ["graph", "storage", "parts", "explanation"],
     ["recording", "views", "torch_function", "tensor", "overlap", "_C", "overrides"],
     ["casts", "aten", "underived", "outs", "binding", "random", "autograd", "functions"],
     [
+        *("sparse", "nested", "quantized"),
         *("linalg", "masked", "fft", "signal", "special", "nn", "serialization", "hub", "optim"),
         *("utils", "func", "_higher_order_ops"),
         *("amp", "cpu", "cuda", "backends", "profiler"),

@@ -130,7 +130,14 @@ def _run_to(roots, cotangents, wanted, retain_graph: bool, create_graph: bool) -
     edges = [_edge(x) for x in wanted]
     targets: dict = dict.fromkeys(edges)
     Task(retain_graph, create_graph, targets).run(_edges(roots), cotangents)
-    return [targets[e] for e in edges]
+    return [_shown(x, targets[e]) for x, e in zip(wanted, edges, strict=True)]
+
+
+def _shown(x, gradient: Tensor | None):
+    """Return what arrived at a tensor's node as its gradient."""
+    return (
+        gradient if gradient is None or isinstance(x, GradientEdge) else x._shown_gradient(gradient)
+    )
 
 
 def _tuple(tensors: Any) -> tuple[Any, ...]:

@@ -8,6 +8,7 @@ from facade.graph import PythonNode
 from facade.layouts import preserve_format
 from facade.ops.registry import OPS
 from facade.overlap import refuse_overlap
+from facade.parts import Parts
 from facade.recording import record_on, wrap
 from facade.storage import transfer
 from facade.tape import state
@@ -81,6 +82,8 @@ class ToCopyBackward0(PythonNode):
 
 def _to_device(t: Tensor, where: device) -> Tensor:
     """Return a copy on another device; a gradient comes back the same way."""
+    if isinstance(t._cell, Parts):
+        return t.moved(lambda part: _to_device(part, where))  # type: ignore[attr-defined]
     node = ToCopyBackward0(t) if t.requires_grad and state.grad else None
     if t.device is META:
         raise NotImplementedError("Cannot copy out of meta tensor; no data!")

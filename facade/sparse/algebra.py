@@ -1,0 +1,360 @@
+"""What ops make of sparse tensors; an op that is not here raises NotImplementedError."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from facade import aten
+from facade.dtypes import SCALAR_NAMES
+from facade.ops.registry import OPS
+from facade.sparse.tensor import HANDLERS, CooTensor, CsrTensor, SparseTensor, sparse_dimension
+from facade.tensor import Tensor
+
+# Functions that leave zero zero: they are asked of the elements, added up if they are not linear
+_LINEAR = ("_to_copy", "clone", "conj_physical", "neg")
+_KEEP_ZERO = (
+    "abs", "angle", "asin", "asinh", "atan", "atanh", "ceil", "deg2rad", "erf", "erfinv", "expm1",
+    "floor", "frac", "isinf", "isnan", "isneginf", "isposinf", "log1p", "nan_to_num", "rad2deg",
+    "relu", "round", "sgn", "sign", "signbit", "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
+)  # fmt: skip
+
+
+def _handles(*names: str) -> Callable:
+    """Make a function what the ops of these names do: it gets their operands, then the rest."""
+
+    def wrap(function: Callable) -> Callable:
+        HANDLERS.update(dict.fromkeys(names, function))
+        return function
+
+    return wrap
+
+
+def _elementwise(name: str, linear: bool) -> None:
+    operands = [p.name for p in OPS[name].operand_params]
+    names = (operands + [p.name for p in OPS[name].static_params])[1:]
+
+    def function(x: SparseTensor, *rest) -> SparseTensor:
+        x = x if linear else x.once()
+        return x.like(getattr(aten, name)(x.elements, **dict(zip(names, rest, strict=True))))
+
+    HANDLERS[name] = function
+
+
+for _name in (*_LINEAR, *_KEEP_ZERO):
+    _elementwise(_name, _name in _LINEAR)
+
+
+def _is_number(x) -> bool:
+    return not isinstance(x, Tensor) or (x.ndim == 0 and not isinstance(x, SparseTensor))
+
+
+def _sparse(*operands) -> Any:
+    """Return the first sparse one."""
+    return next(x for x in operands if isinstance(x, SparseTensor))
+
+
+def _back(result: CooTensor, like: SparseTensor) -> Any:
+    return CsrTensor.of(result) if type(like) is CsrTensor else result
+
+
+def _at(places: np.ndarray, x: Tensor) -> Tensor:
+    """Return places counted on the host as an operand."""
+    return Tensor._from_array(np.ascontiguousarray(places, np.int64), x.device)
+
+
+# ---- arithmetic ----
+
+
+@_handles("mul", "mul_scalar")
+def mul(input, other):
+    """Multiply by a number, or by a tensor of the same size: zero where either is."""
+    if _is_number(other):
+        return input.like(aten.mul(input.elements, other))
+    if _is_number(input):
+        return other.like(aten.mul(input, other.elements))
+    if isinstance(input, SparseTensor) and isinstance(other, SparseTensor):
+        return _intersection(input, other)
+    if not isinstance(input, SparseTensor):
+        input, other = other, input
+    if other.shape != input.shape:
+        other = other.expand(input.shape)
+    there = aten.sparse_gather(other, input.places(), "MulBackward0")
+    return input.like(aten.mul(input.elements, there))
+
+
+def _intersection(a: SparseTensor, b: SparseTensor) -> Any:
+    _check_sizes("mul", a, b)
+    left, right = a.coo().coalesce(), b.coo().coalesce()
+    _, i, j = np.intersect1d(left.keys(), right.keys(), True, return_indices=True)
+    factors = (
+        aten.sparse_gather(x.elements, _at(k[None], x), "") for x, k in ((left, i), (right, j))
+    )
+    coordinates = _at(left.coordinates._host()[:, i], a)
+    return _back(CooTensor.make(coordinates, aten.mul(*factors), a.shape, True), a)
+
+
+@_handles("div", "div_scalar")
+def div(input, other):
+    """Divide by a number."""
+    if not isinstance(input, SparseTensor):
+        raise other._cell.refusal("div(dense, sparse)")
+    if not _is_number(other):
+        raise RuntimeError(
+            "Sparse division requires a scalar or zero-dim dense tensor divisor (got shape "
+            f"{list(other.shape)} for divisor)"
+        )
+    return input.like(aten.div(input.elements, other))
+
+
+@_handles("floor_divide")
+def floor_divide(input, other):
+    """Divide by a number and round down."""
+    if not isinstance(input, SparseTensor) or not _is_number(other):
+        raise _sparse(input, other)._cell.refusal("floor_divide")
+    input = input.once()
+    return input.like(aten.floor_divide(input.elements, other))
+
+
+@_handles("pow", "pow_scalar")
+def pow(input, exponent):
+    """Raise to the power of a positive number."""
+    if not isinstance(exponent, int | float) or not exponent > 0:
+        raise _sparse(input, exponent)._cell.refusal("pow but by a positive number")
+    input = input.once()
+    return input.like(input.elements**exponent)
+
+
+@_handles("add")
+def add(input, other, alpha=None, name: str = "AddBackward0"):
+    """Add sparse tensors of the same size, or a sparse one to a dense one."""
+    if isinstance(input, CsrTensor) and not _is_number(other) and alpha is None:
+        input, other = (other, input) if not isinstance(other, SparseTensor) else (input, other)
+    if not isinstance(other, SparseTensor):
+        raise RuntimeError("add(sparse, dense) is not supported. Use add(dense, sparse) instead.")
+    if not isinstance(input, SparseTensor):
+        if not isinstance(input, Tensor):
+            raise other._cell.refusal("add(number, sparse)")
+        return _renamed(aten.add(input, other.to_dense(), alpha=alpha), name)
+    _check_sizes("add", input, other)
+    a, b = input.coo(), other.coo()
+    scaled = b.elements if alpha is None else aten.mul(b.elements, alpha)
+    coordinates = aten.cat((a.coordinates, b.coordinates), 1)
+    both = CooTensor.make(coordinates, aten.cat((a.elements, scaled), 0), input.shape, False)
+    return _renamed(_back(both.coalesce(), input), name)
+
+
+def _renamed(x, name: str) -> Any:
+    """Return a result with the name that its backward has in PyTorch."""
+    if not isinstance(x, SparseTensor):
+        return aten.sparse_part(x, name)
+    return x.like(aten.sparse_part(x.elements, name))
+
+
+@_handles("sub")
+def sub(input, other, alpha=None):
+    """Subtract sparse tensors of the same size, or a sparse one from a dense one."""
+    return add(input, other, -1 if alpha is None else -alpha, "SubBackward0")
+
+
+def _check_sizes(op: str, a: Tensor, b: Tensor) -> None:
+    if a.shape != b.shape:
+        raise RuntimeError(
+            f"{op}: expected sizes of 'self' and 'other' to match, but "
+            f"{list(a.shape)} != {list(b.shape)}"
+        )
+
+
+@_handles("zeros_like", "zero_")
+def zeros_like(input: SparseTensor, dtype=None) -> SparseTensor:
+    """Return a tensor that keeps nothing."""
+    coo = input.coo()
+    none = aten.slice(coo.elements.detach(), 0, 0, 0, 1)
+    none = none if dtype is None else none.to(dtype)
+    kept = CooTensor.make(_at(np.empty((coo.sparse_dim(), 0)), coo), none, coo.shape, False)
+    return _back(kept, input)
+
+
+# ---- dimensions ----
+
+
+@_handles("t")
+def t(input: SparseTensor):
+    """Swap the two dimensions."""
+    _check_coordinates("t", input)
+    if input.sparse_dim() > 2 or input.dense_dim():
+        raise RuntimeError(
+            "t() expects a tensor with <= 2 sparse and 0 dense dimensions, but got "
+            f"{input.sparse_dim()} sparse and {input.dense_dim()} dense dimensions"
+        )
+    return transpose(input, 0, -1, "TBackward0")
+
+
+@_handles("transpose")
+def transpose(input: SparseTensor, dim0: int, dim1: int, name: str = "TransposeBackward0"):
+    """Swap two dimensions."""
+    _check_coordinates("transpose", input)
+    order = list(range(input.ndim))
+    a, b = sparse_dimension(input, dim0), sparse_dimension(input, dim1)
+    order[a], order[b] = b, a
+    return permute(input, order, name)
+
+
+@_handles("permute")
+def permute(input: Any, dims, name: str = "PermuteBackward0"):
+    """Put the sparse dimensions in another order."""
+    _check_coordinates("permute", input)
+    order = [sparse_dimension(input, d) for d in dims]
+    sparse = input.sparse_dim()
+    if order[sparse:] != list(range(sparse, input.ndim)):
+        raise input._cell.refusal("permute of dense dimensions")
+    coordinates = aten.index_select(input.coordinates, 0, _at(np.array(order[:sparse]), input))
+    shape = tuple(input.shape[d] for d in order)
+    unmoved = input.coalesced and order == sorted(order)
+    return CooTensor.make(coordinates, aten.sparse_part(input.elements, name), shape, unmoved)
+
+
+def _check_coordinates(op: str, x: Any) -> None:
+    if not isinstance(x, CooTensor):
+        raise x._cell.refusal(op)
+
+
+@_handles("sum")
+def sum(input: Any, dim=None, keepdim: bool = False, dtype=None, name="SumBackward1"):
+    """Add up everything, or along some dimensions."""
+    if keepdim:
+        raise input._cell.refusal("sum with keepdim=True")
+    given = (dim,) if isinstance(dim, int) else dim or ()
+    dims = {sparse_dimension(input, d) for d in given}
+    elements = input.elements
+    if not dims:
+        return aten.sum(elements, dtype=dtype)
+    sparse = input.sparse_dim()
+    inner = tuple(d - sparse + 1 for d in dims if d >= sparse)
+    kept = [d for d in range(sparse) if d not in dims]
+    dims_of_elements = inner if kept else (0, *inner)
+    if dims_of_elements:
+        elements = aten.sum(elements, dims_of_elements, dtype=dtype)
+    if not kept:
+        return _renamed(elements, name)
+    shape = tuple(n for d, n in enumerate(input.shape) if d not in dims)
+    coordinates = aten.index_select(input.places(), 0, _at(np.array(kept), input))
+    return _renamed(CooTensor.make(coordinates, elements, shape, False).coalesce(), name)
+
+
+# ---- products ----
+
+
+@_handles("mm")
+def mm(input, mat2, name: str = "MmBackward0"):
+    """Multiply two matrices, of which the result is sparse if both are."""
+    _check_product(input, mat2)
+    if not isinstance(mat2, SparseTensor):
+        return _product(input, mat2, name)
+    if isinstance(input, SparseTensor):
+        return _back(_sparse_product(input.coo(), mat2.coo(), name), input)
+    return _times_turned(input, t(mat2.coo()), name, isinstance(mat2, CsrTensor))
+
+
+def _check_product(a, b) -> None:
+    if not isinstance(a, CooTensor) or a.ndim != 2 or b.ndim != 2:
+        OPS["mm"].check(a._aval, b._aval)
+    elif a.shape[1] != b.shape[0]:
+        raise RuntimeError(
+            f"addmm: Argument #3 (dense): Expected dim 0 size {a.shape[1]}, got {b.shape[0]}"
+        )
+    elif a.dtype is not b.dtype:
+        wanted, found = (SCALAR_NAMES[x.dtype] for x in (a, b))
+        raise RuntimeError(f"expected scalar type {wanted} but found {found}")
+
+
+def _product(matrix: SparseTensor, dense: Tensor, name: str) -> Tensor:
+    rows = matrix.shape[0]
+    return aten.sparse_product(matrix.elements, matrix.places(), dense, rows, name)
+
+
+def _times_turned(dense: Tensor, matrix: SparseTensor, name: str, in_rows: bool) -> Tensor:
+    """Return ``dense @ matrix.T``, its elements in the order of rows or of columns."""
+    found = _product(matrix, dense.t(), "").t()
+    return _renamed(found.contiguous() if in_rows else found, name)
+
+
+def _sparse_product(a: CooTensor, b: CooTensor, name: str) -> CooTensor:
+    """Add up the products of each element of ``a`` with those of ``b`` in its column's row."""
+    b = b.coalesce()
+    rows = b.coordinates._host()[0]
+    columns = a.coordinates._host()[1]
+    first, last = (np.searchsorted(rows, columns, side) for side in ("left", "right"))
+    counts = last - first
+    i = np.repeat(np.arange(len(columns)), counts)
+    j = np.arange(counts.sum()) + np.repeat(first - counts.cumsum() + counts, counts)
+    products = aten.mul(
+        aten.sparse_gather(a.elements, _at(i[None], a), ""),
+        aten.sparse_gather(b.elements, _at(j[None], b), ""),
+    )
+    places = _at(np.stack([a.coordinates._host()[0][i], b.coordinates._host()[1][j]]), a)
+    made = CooTensor.make(places, products, (a.shape[0], b.shape[1]), False)
+    return _renamed(made.coalesce(), name)
+
+
+@_handles("mv")
+def mv(input, vec):
+    """Multiply a sparse matrix and a vector."""
+    if isinstance(vec, SparseTensor):
+        raise vec._cell.refusal("mv by a sparse vector")
+    if isinstance(input, CsrTensor) or vec.ndim != 1:
+        OPS["mv"].check(input._aval, vec._aval)
+    elif input.shape[-1] != vec.shape[0]:
+        raise RuntimeError("mv: expected self.size(-1) == vec.size(-1)")
+    return _product(input, vec, "MvBackward0")
+
+
+@_handles("matmul")
+def matmul(input, other):
+    """Multiply matrices, or a sparse matrix and a vector."""
+    kinds = (input.ndim, other.ndim)
+    if kinds == (2, 2):
+        return mm(input, other)
+    if kinds == (2, 1):
+        return mv(input, other)
+    raise _sparse(input, other)._cell.refusal("matmul")
+
+
+@_handles("addmm")
+def addmm(input, mat1, mat2, beta=None, alpha=None, name: str = "AddmmBackward0"):
+    """Return ``beta * input + alpha * (mat1 @ mat2)``."""
+    if isinstance(input, SparseTensor):
+        raise input._cell.refusal("addmm to a sparse tensor")
+    added = input if beta is None else aten.mul(input, beta)
+    product = mm(mat1, mat2, name)
+    if isinstance(product, SparseTensor):
+        product = product.to_dense()
+    return _renamed(aten.add(added, product, alpha=alpha), name)
+
+
+@_handles("linear")
+def linear(input, weight, bias=None):
+    """Return ``input @ weight.T + bias``, one of the first two a sparse matrix."""
+    OPS["linear"].check(*(None if x is None else x._aval for x in (input, weight, bias)))
+    if input.ndim != 2 or isinstance(input, SparseTensor) is isinstance(weight, SparseTensor):
+        raise _sparse(input, weight)._cell.refusal("linear of such operands")
+    if isinstance(input, SparseTensor):
+        product = mm(input, weight.t())
+    else:
+        product = _times_turned(input, weight, "MmBackward0", isinstance(weight, CsrTensor))
+    return product if bias is None else _renamed(aten.add(product, bias), "AddmmBackward0")
+
+
+# ---- softmax ----
+
+
+def softmax_along(input: CooTensor, dim: int, log: bool, name: str) -> CooTensor:
+    """Return the softmax over the elements kept along ``dim``, or its logarithm."""
+    dim, input = sparse_dimension(input, dim), input.coalesce()
+    sparse = input.sparse_dim()
+    if dim >= sparse:
+        inner = (aten.log_softmax if log else aten.softmax)(input.elements, dim - sparse + 1)
+        return _renamed(input.like(inner), name)
+    found, groups = np.unique(input.keys(skip=dim), return_inverse=True)
+    groups = _at(groups.reshape(-1), input)
+    return input.like(aten.sparse_softmax(input.elements, groups, len(found), log, name))

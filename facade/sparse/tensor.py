@@ -1,0 +1,399 @@
+"""Sparse tensors: the elements that are kept and their places."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from facade import aten, devices, dtypes, layouts, printing
+from facade.avals import aval
+from facade.errors import no_dimension
+from facade.graph import AccumulateGrad
+from facade.parts import Parts
+from facade.recording import TensorBase
+from facade.tape import state
+from facade.tensor import Tensor
+from facade.torch_function import disabled
+
+HANDLERS: dict = {}  # name of an op -> what it makes of sparse tensors; algebra.py fills it
+
+
+class SparseCell(Parts):
+    """The cell of a sparse tensor."""
+
+    __slots__ = ("layout",)
+
+    def __init__(self, device: devices.device, layout: layouts.layout) -> None:
+        super().__init__(device)
+        self.layout = layout
+
+    def record(self, spec, operands: tuple, static: tuple):
+        """Return what an op makes of sparse operands.
+
+        Raises:
+            NotImplementedError: nothing.
+        """
+        handler = HANDLERS.get(spec.name)
+        if handler is None:
+            raise self.refusal(spec.name)
+        return handler(*operands, *static)
+
+
+class SparseTensor(Tensor):
+    """A tensor that keeps some of its elements; the others are zero.
+
+    Attributes:
+        elements: Their values, ``(nnz, *dense)``. It carries the history, so an op that is recorded
+            on it has its gradient without more ado, and a leaf's gradient arrives there.
+    """
+
+    __torch_function__: Any = staticmethod(disabled)
+    called = ""  # what PyTorch's messages call the layout
+    elements: Tensor
+
+    @classmethod
+    def _bare(cls, shape: tuple, elements: Tensor) -> Any:
+        made: Any = TensorBase.__new__(cls)
+        made._cell = SparseCell(elements.device, cls.layout)
+        made._aval = aval(tuple(shape), elements.dtype, (0,) * len(shape))
+        made.elements = elements
+        return made
+
+    # ---- what a layout says ----
+
+    def like(self, elements: Tensor) -> Any:
+        """Return a tensor with other elements at the same places."""
+        raise NotImplementedError
+
+    def places(self) -> Tensor:
+        """Return where the elements are, ``(sparse_dim, nnz)``."""
+        raise NotImplementedError
+
+    def coo(self) -> "CooTensor":
+        """Return this with its places as they are, coalesced or not."""
+        raise NotImplementedError
+
+    def once(self) -> Any:
+        """Return this with no place occurring twice."""
+        raise NotImplementedError
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> Any:
+        """Return this of parts that were moved to another device."""
+        raise NotImplementedError
+
+    def _shown_places(self) -> dict[str, Tensor]:
+        raise NotImplementedError
+
+    # ---- facts ----
+
+    def _nnz(self) -> int:
+        return self.elements.shape[0]
+
+    def sparse_dim(self) -> int:
+        """Return how many dimensions are sparse."""
+        return self.ndim - self.dense_dim()
+
+    def dense_dim(self) -> int:
+        """Return how many dimensions the elements have."""
+        return self.elements.ndim - 1
+
+    def values(self) -> Tensor:
+        """Return the elements."""
+        return aten.sparse_part(self.elements, "ValuesBackward0")
+
+    def to_dense(self, dtype=None, *, masked_grad: bool | None = None) -> Tensor:
+        """Return the same values as a tensor in strides."""
+        if dtype is not None:
+            raise RuntimeError("dtype argument is not supported by sparse_to_dense")
+        shape = tuple(self.shape[: self.sparse_dim()])
+        return aten.sparse_scatter(self.elements, self.places(), shape, "ToDenseBackward0")
+
+    def numpy(self, *, force: bool = False) -> np.ndarray:
+        raise TypeError(
+            f"can't convert {self.called} layout tensor to numpy. Use Tensor.to_dense() first."
+        )
+
+    # ---- history: that of the elements ----
+
+    @property
+    def _node(self) -> Any:
+        return self.elements._fresh_node()
+
+    @_node.setter
+    def _node(self, node: Any) -> None:
+        if "elements" not in vars(self):  # made as a Parameter, say, without its parts
+            raise self._cell.refusal("a subclass")
+        self.elements._node = node
+
+    @property
+    def _number(self) -> Any:
+        return self.elements._number
+
+    @property
+    def _grad(self) -> Any:
+        found = self.elements._grad
+        return None if found is None else self._shown_gradient(found)
+
+    @_grad.setter
+    def _grad(self, value: Any) -> None:
+        if value is not None and not isinstance(value, SparseTensor):
+            raise self._cell.refusal("a strided gradient")
+        self.elements._grad = None if value is None else value.elements
+
+    def _shown_gradient(self, gradient: Tensor) -> Any:
+        """Return the gradient of this, given that of its elements."""
+        return self.like(gradient)
+
+    def requires_grad_(self, requires_grad: bool = True) -> "SparseTensor":
+        """Say whether operations on this leaf are recorded; return it."""
+        self.elements.requires_grad_(requires_grad)
+        return self
+
+    def retain_grad(self) -> None:
+        """Have ``backward()`` fill ``grad`` here too."""
+        self.elements.retain_grad()
+
+    def register_hook(self, hook):
+        """Call ``hook(grad)`` when the gradient is computed; what it returns replaces it."""
+
+        def call(gradient: Tensor):
+            replaced = hook(self._shown_gradient(gradient))
+            return None if replaced is None else replaced.elements
+
+        return self.elements.register_hook(call)
+
+    def detach(self) -> Any:
+        """Return an alias outside the graph."""
+        return self.like(self.elements.detach())
+
+    def write(self, value: Any, expanded: bool = False) -> "SparseTensor":
+        """Make ``value`` this tensor's value: take over its parts."""
+        if type(value) is not type(self) or value.shape != self.shape:
+            raise self._cell.refusal("writing another layout or shape into this")
+        if state.grad and type(self._node) is AccumulateGrad:
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
+        if value.dtype is not self.dtype:
+            value = value.to(self.dtype)
+        vars(self).update(vars(value))
+        return self
+
+    # ---- printing and copying ----
+
+    def __repr__(self, *, tensor_contents: str | None = None) -> str:
+        parts = {name: t._host() for name, t in self._shown_places().items()}
+        parts["values"] = self.elements._host()
+        default = dtypes.get_default_dtype()
+        plain = (default, default.to_complex(), dtypes.int64, dtypes.bool_)
+        facts = {
+            f"device='{self.device}'": self.device.type != "cpu",
+            f"size={tuple(self.shape)}": True,
+            f"nnz={self._nnz()}": True,
+            f"dtype={self.dtype}": self.dtype not in plain,
+            f"layout={self.layout}": True,
+            f"grad_fn=<{type(self.grad_fn).__name__}>": self.grad_fn is not None,
+            "requires_grad=True": self.requires_grad and self.is_leaf,
+        }
+        suffixes = [fact for fact, shown in facts.items() if shown]
+        return printing.parts_str(parts, suffixes, new_line=self.is_sparse)
+
+    def __format__(self, spec: str) -> str:
+        return object.__format__(self, spec)
+
+    def __deepcopy__(self, memo) -> Any:
+        if id(self) not in memo:
+            memo[id(self)] = self.like(copy.deepcopy(self.elements, memo))
+        return memo[id(self)]
+
+    def __reduce_ex__(self, protocol):
+        return _rebuild, (type(self), dict(vars(self)), tuple(self.shape))
+
+
+def _rebuild(kind: type[SparseTensor], parts: dict, shape: tuple) -> SparseTensor:
+    made = kind._bare(shape, parts["elements"])
+    vars(made).update(parts)
+    return made
+
+
+class CooTensor(SparseTensor):
+    """A sparse tensor by the coordinates of its elements, of which one may be given several times.
+
+    Attributes:
+        coordinates: ``(sparse_dim, nnz)``, int64.
+        coalesced: Whether no coordinates occur twice and they are in order.
+    """
+
+    layout: Any = layouts.sparse_coo
+    is_sparse = True
+    called = "Sparse"
+    coordinates: Tensor
+    coalesced: bool
+
+    @staticmethod
+    def make(coordinates: Tensor, elements: Tensor, shape: tuple, coalesced: bool) -> "CooTensor":
+        made = CooTensor._bare(shape, elements)
+        made.coordinates, made.coalesced = coordinates, coalesced
+        return made
+
+    def like(self, elements: Tensor) -> "CooTensor":
+        return CooTensor.make(self.coordinates, elements, self.shape, self.coalesced)
+
+    def places(self) -> Tensor:
+        return self.coordinates
+
+    def coo(self) -> "CooTensor":
+        return self
+
+    def once(self) -> "CooTensor":
+        return self.coalesce()
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "CooTensor":
+        coordinates, elements = move(self.coordinates), move(self.elements)
+        return CooTensor.make(coordinates, elements, self.shape, self.coalesced)
+
+    def _shown_places(self) -> dict[str, Tensor]:
+        return {"indices": self.coordinates}
+
+    def _shown_gradient(self, gradient: Tensor) -> "CooTensor":
+        if self.coalesced:
+            return self.like(gradient)
+        coordinates, _, first = self.groups()
+        first = Tensor._from_array(first[None], self.device)
+        return CooTensor.make(
+            coordinates, aten.sparse_gather(gradient, first, ""), self.shape, True
+        )
+
+    # ---- PyTorch's methods ----
+
+    def is_coalesced(self) -> bool:
+        """Return whether no place occurs twice and they are in order."""
+        return self.coalesced
+
+    def coalesce(self) -> "CooTensor":
+        """Return this with the elements of each place added up, and the places in order."""
+        if self.coalesced:
+            return self
+        coordinates, group, _ = self.groups()
+        count = (coordinates.shape[1],)
+        group = Tensor._from_array(group[None], self.device)
+        summed = aten.sparse_scatter(self.elements, group, count, "CoalesceBackward0")
+        return CooTensor.make(coordinates, summed, self.shape, True)
+
+    def indices(self) -> Tensor:
+        """Return the coordinates."""
+        self._check_coalesced("indices")
+        return self.coordinates.detach()
+
+    def values(self) -> Tensor:
+        """Return the elements."""
+        self._check_coalesced("values")
+        return super().values()
+
+    def _check_coalesced(self, what: str) -> None:
+        if not self.coalesced:
+            raise RuntimeError(
+                f"Cannot get {what} on an uncoalesced tensor, please call .coalesce() first"
+            )
+
+    def _indices(self) -> Tensor:
+        return self.coordinates.detach()
+
+    def _values(self) -> Tensor:
+        return self.elements.detach()
+
+    # ---- places, on the host: how many there are decides the results' shapes ----
+
+    def keys(self, skip: int | None = None) -> np.ndarray:
+        """Return a number for each element's place, in their order; ``skip`` a dimension."""
+        coordinates = self.coordinates._host()
+        keys = np.zeros(self._nnz(), np.int64)
+        for dim, row in enumerate(coordinates):
+            if dim != skip:
+                keys = keys * self.shape[dim] + row
+        return keys
+
+    def groups(self) -> tuple[Tensor, np.ndarray, np.ndarray]:
+        """Return the coordinates without repetition, each element's among them, and where first."""
+        _, first, group = np.unique(self.keys(), return_index=True, return_inverse=True)
+        coordinates = self.coordinates._host()[:, first]
+        return Tensor._from_array(coordinates, self.device), group.reshape(-1), first
+
+
+class CsrTensor(SparseTensor):
+    """A sparse matrix by rows: where in ``columns`` and the elements each row begins.
+
+    Attributes:
+        starts: ``(rows + 1,)``
+        columns: ``(nnz,)``
+    """
+
+    layout: Any = layouts.sparse_csr
+    is_sparse_csr = True
+    called = "SparseCsr"
+    starts: Tensor
+    columns: Tensor
+
+    @staticmethod
+    def make(starts: Tensor, columns: Tensor, elements: Tensor, shape: tuple) -> "CsrTensor":
+        made = CsrTensor._bare(shape, elements)
+        made.starts, made.columns = starts, columns
+        return made
+
+    @staticmethod
+    def of(coo: CooTensor, name: str = "") -> "CsrTensor":
+        """Return a sparse matrix by rows; ``name`` is its backward's.
+
+        Raises:
+            RuntimeError: it is no matrix of numbers.
+        """
+        coo = coo.coalesce()
+        rows, columns = coo.coordinates._host()
+        starts = np.searchsorted(rows, np.arange(coo.shape[0] + 1))
+        starts, columns = (Tensor._from_array(x, coo.device) for x in (starts, columns))
+        elements = aten.sparse_part(coo.elements, name) if name else coo.elements
+        return CsrTensor.make(starts, columns, elements, coo.shape)
+
+    def like(self, elements: Tensor) -> "CsrTensor":
+        return CsrTensor.make(self.starts, self.columns, elements, self.shape)
+
+    def places(self) -> Tensor:
+        starts, columns = self.starts._host(), self.columns._host()
+        rows = np.repeat(np.arange(self.shape[0]), np.diff(starts))
+        return Tensor._from_array(np.stack([rows, columns]).astype(np.int64), self.device)
+
+    def coo(self) -> CooTensor:
+        return CooTensor.make(self.places(), self.elements, self.shape, True)
+
+    def once(self) -> "CsrTensor":
+        return self
+
+    def moved(self, move: Callable[[Tensor], Tensor]) -> "CsrTensor":
+        starts, columns = move(self.starts), move(self.columns)
+        return CsrTensor.make(starts, columns, move(self.elements), self.shape)
+
+    def _shown_places(self) -> dict[str, Tensor]:
+        return {"crow_indices": self.starts, "col_indices": self.columns}
+
+    def crow_indices(self) -> Tensor:
+        """Return where each row begins, and where the last one ends."""
+        return self.starts.detach()
+
+    def col_indices(self) -> Tensor:
+        """Return each element's column."""
+        return self.columns.detach()
+
+    def stride(self, dim: int | None = None):
+        raise RuntimeError("Sparse CSR tensors do not have strides")
+
+
+def sparse_dimension(x: SparseTensor, dim: int) -> int:
+    """Return ``dim`` counted from the front.
+
+    Raises:
+        IndexError: there is no such dimension.
+    """
+    if not -x.ndim <= dim < x.ndim:
+        raise no_dimension(dim, x.ndim)
+    return dim % x.ndim

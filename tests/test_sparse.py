@@ -1,0 +1,272 @@
+"""Sparse tensors behave as PyTorch's, and say what they can't do."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from parity import both
+from tables import check
+
+import facade
+
+PLACES, VALUES = [[0, 1, 1], [2, 0, 2]], [3.0, -4.0, 0.5]
+
+
+def tensors(torch):
+    """Return what the expressions below may name."""
+
+    def coo(requires_grad=False):
+        return torch.sparse_coo_tensor(PLACES, VALUES, (2, 3), requires_grad=requires_grad)
+
+    def twice(requires_grad=False):
+        """One place is given twice."""
+        places, values = [[1, 0, 1], [1, 2, 1]], [1.0, 2.0, 4.0]
+        return torch.sparse_coo_tensor(places, values, (2, 3), requires_grad=requires_grad)
+
+    def csr(requires_grad=False):
+        rows, columns = [0, 1, 3], [2, 0, 2]
+        return torch.sparse_csr_tensor(rows, columns, VALUES, (2, 3), requires_grad=requires_grad)
+
+    def gradient(of, function):
+        x = of(True)
+        result = function(x)
+        result = result if result.layout == torch.strided else result.to_dense()
+        weights = torch.arange(1.0, 1 + result.numel()).reshape(result.shape)
+        (result * weights).sum().backward()
+        return x.grad
+
+    def dense_gradient(function):
+        d = torch.arange(6.0).reshape(3, 2).requires_grad_()
+        function(d).pow(2).sum().backward()
+        return d.grad
+
+    return {
+        "coo": coo,
+        "twice": twice,
+        "csr": csr,
+        "gradient": gradient,
+        "dense_gradient": dense_gradient,
+        "s": coo(),
+        "c": csr(),
+        "d": torch.arange(6.0).reshape(3, 2),
+        "e": torch.arange(6.0).reshape(2, 3),
+        "g": torch.arange(6.0).reshape(3, 2).requires_grad_(),
+        "w": torch.arange(1.0, 5.0).reshape(2, 2),
+        "hybrid": torch.sparse_coo_tensor([[2, 0]], torch.arange(4.0).reshape(2, 2), (3, 2)),
+        "PLACES": PLACES,
+    }
+
+
+# What any sparse tensor x can do; x is substituted
+ANY = """
+    repr(x) f"{x}" str([x])
+    (x.size(),x.size(0),x.dim(),x.numel(),x.dtype,x.device,x.layout,x.shape,len(x),x._nnz())
+    (x.sparse_dim(),x.dense_dim(),x.is_sparse,x.is_sparse_csr,x.is_leaf,x.requires_grad)
+    x.to_dense() x.to_dense(torch.float64) x.to_sparse() x.to_sparse_coo() x.to_sparse_csr()
+    x*2 2*x x*0.5 x*torch.tensor(2.) x*e e*x e+x x*x -x
+    x@d torch.mm(x,d) torch.sparse.mm(x,d) torch.mm(x,g) torch.sparse.mm(x,g) w@x torch.mm(w,x)
+    torch.mv(x,torch.ones(3)) x@torch.ones(3) x.sum() e.sparse_mask(x)
+    torch.addmm(w,x,d,beta=2,alpha=3) torch.sparse.addmm(w,x,d) torch.sparse.addmm(w,x,d,alpha=2)
+    torch.nn.functional.linear(torch.ones(2,3),x) torch.nn.functional.relu(x)
+    torch.nn.functional.linear(x,torch.ones(4,3),torch.ones(4))
+    x.abs() x.sin() x.sqrt() x.relu() x.tanh() x.sign() x.ceil() x.floor() x.round() x.trunc()
+    x.log1p() x.atan() x.sinh() x.asinh() x.tan() x.asin() x.deg2rad() x.rad2deg() x.erf()
+    x.isinf() x.isnan() x.signbit() x.sgn() x.frac() x.conj_physical()
+    x.clone() x.detach() x.double() x.to(torch.int32) torch.zeros_like(x) x.clone().mul_(2)
+    x.numpy() x.crow_indices() x.col_indices() x.indices() x.values() x.is_coalesced() x@w
+    x.mv(torch.ones(2)) x.requires_grad_().is_leaf x.detach().zero_()
+"""
+COORDINATES = """
+    x.coalesce() x.coalesce().values() x.coalesce().indices() x._values() x._indices()
+    x+1 x+e x-e e-x x/2 x/x x**2 x//2 x.t() x.transpose(0,1) x.T x.permute(1,0) x.square()
+    torch.sparse.mm(x,x.t()) x@x.t() torch.sparse.sum(x) torch.sparse.sum(x,0) x.stride()
+    torch.sparse.sum(x,1) torch.sparse.sum(x,(0,1)) torch.sparse.sum(x,dtype=torch.float64)
+    x.sum(0) torch.sparse.sum(x,2) torch.sparse.softmax(x,1) torch.sparse.softmax(x,0)
+    torch.sparse.log_softmax(x,1) torch.sparse.softmax(x,2) e.sparse_mask(x.coalesce())
+    torch.sparse.mm(x,torch.ones(3,2,dtype=torch.float64)) x.is_contiguous() x.nan_to_num()
+"""
+# What has PyTorch's places only if they are given once and in order
+IN_ORDER = "x+x x-x x*x.detach() x.clone().add_(x)"
+OTHERS = """
+    hybrid hybrid.to_dense() hybrid.coalesce() torch.sparse.sum(hybrid,1) torch.sparse.sum(hybrid,0)
+    torch.sparse.softmax(hybrid.coalesce(),1) hybrid*2 hybrid.t()
+    torch.sparse_coo_tensor(torch.empty(2,0),torch.empty(0),(2,3)) torch.sparse_coo_tensor((2,3))
+    torch.sparse_coo_tensor([[0,3],[1,1]],[1,2]) torch.sparse_coo_tensor([[0]],[1+2j],(2,))
+    torch.sparse_coo_tensor([[0,3],[1,1]],[1,2],dtype=torch.float64)
+    torch.sparse_coo_tensor([[0,3],[1,1]],[1,2],(4,2),is_coalesced=True).is_coalesced()
+    torch.sparse_coo_tensor(torch.tensor([[0.5]]),[1.],(2,))
+    torch.sparse_coo_tensor([[0,0]],[True,True],(2,)).coalesce()
+    torch.sparse_coo_tensor([[0]],[2],(2,))+torch.sparse_coo_tensor([[1]],[1.],(2,))
+    torch.sparse_coo_tensor(PLACES,torch.ones(3,requires_grad=True),(2,3))
+    torch.sparse_coo_tensor([[5]],[1.],(2,),check_invariants=True)
+    torch.sparse_coo_tensor([[0,1]],[1.],(2,)) torch.sparse_coo_tensor([[0]],[1.],(2,2))
+    torch.sparse_coo_tensor([0],[1.],(2,))
+    torch.sparse_coo_tensor([[0]],[1],(1,),requires_grad=True)
+    torch.sparse_coo_tensor([[0],[0],[0]],[1.],(1,1,1)).t() s+s.t()
+    torch.sparse_csr_tensor([0,1,3],[2,0,1],[3,4,5])
+    torch.sparse_csr_tensor(torch.tensor([0,1],dtype=torch.int32),torch.tensor([0]).int(),[1.])
+    torch.sparse_compressed_tensor([0,1,3],[2,0,1],[3,4,5],layout=torch.sparse_csr)
+    torch.sparse_compressed_tensor([0,1,3],[2,0,1],[3,4,5])
+    torch.sparse_csr_tensor([0,1],[0,1],[1.,2.],(1,2),check_invariants=True)
+    c+c c+e c*e.t().t() c@c.to_dense().t()
+    d.indices() d.values() d.coalesce() d.is_coalesced() d.crow_indices() d.to_dense()
+    (d.sparse_dim(),d.dense_dim(),d.layout,d.is_sparse) torch.sparse.sum(d)
+    w.to_sparse(3) torch.eye(2).to_sparse(1) (g*1).to_sparse() (g*1).to_sparse(2)
+    torch.eye(2).to_sparse_csr() (g*1).to_sparse_csr() torch.eye(60).to_sparse()
+    torch.eye(2).to_sparse(layout=torch.sparse_csr)
+    (torch.sparse_coo,torch.sparse_csr,torch.sparse_csc,torch.jagged,torch.strided)
+"""
+
+
+def of_each(table, tensor, without=()):
+    """Return the expressions of a table, with a tensor ``x`` of its own for each."""
+    codes = [code for code in table.split() if not code.endswith(without)]
+    return [f"(lambda x: {code})({tensor})" for code in codes]
+
+
+@pytest.mark.parametrize("tensor", ["coo(True)", "twice(True)"])
+def test_coordinates(tensor):
+    # of a place that is given twice PyTorch keeps both products, or lays them out in columns
+    without = ("x*x", "x.coalesce().indices()") if "twice" in tensor else ()
+    check(of_each(ANY + COORDINATES, tensor, without), tensors)
+
+
+@pytest.mark.parametrize("tensor", ["coo()", "coo(True)"])
+def test_places_in_order(tensor):
+    check(of_each(IN_ORDER, tensor), tensors)
+
+
+NOT_OF_ROWS = ("float64)", "nan_to_num", "x@w")  # other words, or missing in PyTorch
+
+
+@pytest.mark.parametrize("tensor", ["csr(True)"])
+def test_rows(tensor):
+    check(of_each(ANY, tensor, NOT_OF_ROWS), tensors)
+
+
+def test_making_and_refusing():
+    check(OTHERS.split(), tensors)
+
+
+GRADIENTS = """
+    x.to_dense() torch.sparse.mm(x,d) torch.sparse.addmm(w,x,d) x*3 -x x*torch.ones(2,3)
+    x.coalesce() x.coalesce().values() torch.sparse.sum(x) torch.sparse.sum(x,0) x+x.detach()
+    torch.sparse.softmax(x,1) torch.sparse.log_softmax(x,1) x.to_sparse_csr()
+"""
+
+
+@pytest.mark.parametrize("tensor", ["coo", "twice"])
+def test_gradients_are_sparse(tensor):
+    check([f"gradient({tensor}, lambda x: {code})" for code in GRADIENTS.split()], tensors)
+
+
+def test_gradients_of_rows():
+    codes = ("x.to_dense()", "torch.sparse.mm(x,d)", "x*3", "x.values()", "x.to_sparse_coo()")
+    check([f"gradient(csr, lambda x: {code})" for code in codes], tensors)
+
+
+DENSE_GRADIENTS = """
+    torch.sparse.mm(s,d) s@d d.t()@s.t() torch.addmm(w,s,d) torch.mv(s,d[:,0]) c@d
+    (d*1).to_sparse().values() d.t().sparse_mask(s.coalesce()).values()
+    torch.sparse_coo_tensor(PLACES,d[:,1],(2,3)).to_dense() d.t()+s
+    torch.sparse.mm((d*1).to_sparse(),s).to_dense()
+"""
+
+
+def test_gradients_of_dense_operands():
+    check([f"dense_gradient(lambda d: {code})" for code in DENSE_GRADIENTS.split()], tensors)
+
+
+def test_second_gradient():
+    def code(torch):
+        s, g = (tensors(torch)[name] for name in ("s", "g"))
+        (first,) = torch.autograd.grad((torch.sparse.mm(s, g) ** 2).sum(), g, create_graph=True)
+        return torch.autograd.grad(first.sum(), g)
+
+    both(code)
+
+
+def test_what_leaves_keep():
+    def code(torch):
+        names = tensors(torch)
+        x, d = names["coo"](True), names["d"]
+        handle = x.register_hook(lambda gradient: gradient * 2)
+        torch.sparse.mm(x, d).sum().backward()
+        handle.remove()
+        torch.sparse.mm(x, d).sum().backward()
+        accumulated, x.grad = x.grad.clone(), None
+        y = x * 2
+        y.retain_grad()
+        torch.sparse.mm(y, d).sum().backward()
+        asked = torch.autograd.grad(torch.sparse.mm(x, d).sum(), x)
+        return accumulated, x.grad, y.grad, asked, copy.deepcopy(x)
+
+    both(code)
+
+
+def test_values_are_shared():
+    def code(torch):
+        values = torch.ones(3)
+        s = torch.sparse_coo_tensor(PLACES, values, (2, 3))
+        values.mul_(5)
+        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+            tensors(torch)["coo"](True).mul_(2)
+        return s
+
+    both(code)
+
+
+@pytest.mark.parametrize("layout", ["coo", "csr"])
+def test_large_product(layout):
+    """Against numpy: many rows, some empty, places in no order."""
+    rng = np.random.default_rng(0)
+    places, values = rng.integers(0, (50, 40), (300, 2)).T, rng.normal(size=300)
+    dense = rng.normal(size=(40, 7))
+    expected = np.zeros((50, 40))
+    np.add.at(expected, tuple(places), values)
+    s = facade.sparse_coo_tensor(facade.from_numpy(places), facade.from_numpy(values), (50, 40))
+    s = s.to_sparse_csr() if layout == "csr" else s
+    np.testing.assert_allclose((s @ facade.from_numpy(dense)).numpy(), expected @ dense)
+    square = s.coo().t() @ s.coo()
+    np.testing.assert_allclose(square.to_dense().numpy(), expected.T @ expected, atol=1e-12)
+
+
+def test_transforms_and_one_program():
+    names = tensors(facade)
+    s, c, d = names["s"], names["c"], names["d"]
+    expected = facade.sparse.mm(s, d)
+    assert facade.equal(facade.jit(lambda x: facade.sparse.mm(s, x))(d), expected)
+    slope = facade.func.grad(lambda x: facade.sparse.mm(s, x).sum())(d)
+    assert facade.equal(slope, s.to_dense().sum(0)[:, None].expand(3, 2))
+    assert facade.equal(facade.vmap(lambda x: c.mv(x))(d.t()), expected.t())
+
+
+@pytest.mark.parametrize("name", ["s", "c"])
+@pytest.mark.parametrize(
+    "code, op",
+    [
+        ("x.cumsum(0)", "cumsum"),
+        ("x.exp()", "exp"),
+        ("x == x", "eq"),
+        ("torch.stack([x, x])", "stack"),
+        ("torch.where(x, x, x)", "where"),
+        ("x[0]", "select"),
+        ("torch.ones(2, 3).copy_(x)", "this operation"),
+        ("x.tolist()", "this operation"),
+    ],
+)
+def test_what_is_missing_is_named(name, code, op):
+    x = tensors(facade)[name]
+    with pytest.raises(NotImplementedError) as caught:
+        eval(code, {"x": x, "torch": facade})
+    assert str(caught.value) == (
+        f"{op} is not implemented for a tensor of layout {x.layout!r}; use x.to_dense() first"
+    )
+
+
+def test_pickling():
+    for name in ("s", "c"):
+        x = tensors(facade)[name].requires_grad_()
+        y = pickle.loads(pickle.dumps(x))
+        assert repr(y) == repr(x)
