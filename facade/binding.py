@@ -12,7 +12,7 @@ from facade.casts import LISTED, without_autocast
 from facade.ops.elementwise import NO_DERIVATIVE
 from facade.ops.registry import OPS, OpSpec
 from facade.outs import write_out
-from facade.overlap import refuse_overlap
+from facade.overlap import refuse_expanded, refuse_overlap
 from facade.recording import TensorBase
 from facade.storage import View
 from facade.tensor import Tensor
@@ -132,6 +132,15 @@ _UNLIKE_THEMSELVES = {
     "scatter_add", "scatter_reduce",
 }  # fmt: skip
 _NOT_LOOKED_AT = {"addbmm", "addmm", "addmv", "addr", "baddbmm"}
+# Functions whose out= may share nothing with their operands, and which refuse an expanded one
+# even where it would be resized
+_APART = {
+    "cat", "gather", "index_add", "index_copy", "index_select", "kthvalue", "masked_select", "max",
+    "median", "min", "mode", "nanmedian", "scatter", "take", "take_along_dim", "topk",
+}  # fmt: skip
+_NEVER_EXPANDED = {"index_select", "masked_select", "scatter", "take"}
+# Functions that compute in the dtype of their out=
+_IN_DTYPE_OF_OUT = {"cumprod", "cumsum", "prod", "sum"}
 
 
 def in_place(call: Callable, name: str) -> Callable:
@@ -160,15 +169,21 @@ def with_out(call: Callable) -> Callable:
     """Return ``call`` with an ``out=`` argument."""
     spec = OPS.get(call.__name__)
     elementwise = spec is not None and spec.promotes is not None
+    whole, dense = call.__name__ in _APART, elementwise or call.__name__ in _NEVER_EXPANDED
 
     @functools.wraps(call)
-    def function(*args, out=None, **kwargs):
+    def function(*args, out: Any = None, **kwargs):
         if out is None:
             return call(*args, **kwargs)
-        for x in args if elementwise else ():
-            for written in out if isinstance(out, tuple) else (out,):
-                if isinstance(x, TensorBase) and _may_overlap(x, written):
-                    refuse_overlap(written, x)
+        outs = out if isinstance(out, tuple) else (out,)
+        for written in outs if dense or whole else ():
+            if dense:
+                refuse_expanded(written)
+            for x in args[0] if call.__name__ == "cat" else args:
+                if isinstance(x, TensorBase) and _may_overlap(x, written, whole):
+                    refuse_overlap(written, x, whole)
+        if call.__name__ in _IN_DTYPE_OF_OUT:
+            kwargs.setdefault("dtype", outs[0].dtype)
         return write_out(call.__name__, out, without_autocast(call)(*args, **kwargs))
 
     return function

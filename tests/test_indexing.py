@@ -389,6 +389,11 @@ m.select_scatter(v, 0, 5)
 m.slice_scatter(m[:1])
 m.diagonal_scatter(v)
 m.narrow_copy(0, 2, 2)
+m.narrow_copy(2, 0, 1)
+torch.narrow_copy(m, 0, 1.5, 1)
+torch.narrow(m, 0, 1.5, 1)
+m.narrow(0, torch.tensor(1.5), 1)
+m.narrow(0, torch.tensor([1]), 1)
 """
 
 

@@ -32,6 +32,11 @@ torch.complex(x, x, out=torch.zeros(2, 3, dtype=torch.complex128))
 torch.where(x > 1, x, x[0], out=torch.zeros(2, 3, dtype=torch.float64))
 torch.dot(x[0], x[1], out=torch.zeros((), dtype=torch.float64))
 torch.signbit(x, out=torch.zeros(2, 3))
+torch.cumsum(x / 2, 1, out=torch.zeros(2, 3, dtype=torch.int64))
+torch.prod(x / 2, 1, out=torch.zeros(2, dtype=torch.int64))
+torch.sum(x / 2, 1, out=torch.zeros(2, dtype=torch.int64))
+torch.take(x, torch.tensor([1]), out=torch.zeros(1).expand(4))
+torch.where(x > 1, x, x[0], out=torch.zeros(1).expand(4))
 """.strip().splitlines()
 
 

@@ -72,6 +72,46 @@ PARTLY_THE_SAME = """
     g = q * torch.ones((), requires_grad=True); g.sub_(g.t())
 """
 
+# ... and functions that are given their own operand, part of it, or an expanded tensor as out=
+OUTS = "\n".join(
+    f"d = torch.arange(6.); i = torch.tensor([2, 1, 0]); m = d < 3; torch.{call.strip()[:-1]}, out="
+    + (f"({given}, torch.empty(3, dtype=torch.int64)))[0] * 1" if pair else f"{given}) * 1")
+    for calls, pair in (
+        (
+            """
+    take(d, i)
+    gather(d, 0, i)
+    index_select(d, 0, i)
+    masked_select(d, m)
+    cat([d[:1], d[1:3]])
+    scatter(d[:3], 0, i, d[:3])
+    index_add(d[:3], 0, i, d[:3])
+    index_copy(d[:3], 0, i, d[:3])
+    take_along_dim(d, i, 0)
+    where(m[:3], d[:3], d[3:])
+            """,
+            False,
+        ),
+        (
+            """
+    kthvalue(d.view(3, 2), 1, 1)
+    topk(d, 3)
+    mode(d.view(3, 2), 1)
+    median(d.view(3, 2), 1)
+    max(d.view(3, 2), 1)
+            """,
+            True,
+        ),
+    )
+    for call in calls.strip().split("\n")
+    for given in ("d[:3]", "d[1:4]", "torch.zeros(1).expand(3)")
+)
+
+
+@pytest.mark.parametrize("group", groups(OUTS))
+def test_out_that_overlaps(group):
+    check(group)
+
 
 @pytest.mark.parametrize("group", groups(EXPANDED))
 def test_writes_to_expanded_tensors(group):

@@ -5,6 +5,7 @@ import math
 from facade import aten
 from facade.avals import contiguous_strides
 from facade.binding import public
+from facade.casts import without_autocast
 from facade.errors import no_overload
 from facade.functions.construction import tensor
 from facade.functions.creation import zeros
@@ -37,6 +38,15 @@ def resize_(self: Tensor, *sizes, memory_format=None) -> Tensor:
 def resize_as_(input: Tensor, the_template: Tensor, *, memory_format=None) -> Tensor:
     """Change the size to another tensor's."""
     return resize_(input, tuple(the_template.shape))
+
+
+@public(module=False)
+def addbmm_(self: Tensor, batch1: Tensor, batch2: Tensor, *, beta=None, alpha=None) -> Tensor:
+    """In-place version of :func:`facade.addbmm`; a smaller tensor takes the result's size."""
+    result = without_autocast(aten.addbmm)(self, batch1, batch2, beta=beta, alpha=alpha)
+    if result.shape != self.shape and 0 not in self.stride():
+        self.data = zeros(result.shape, dtype=self.dtype, device=self.device)
+    return self.write(result)
 
 
 @public(module=False)

@@ -5,7 +5,7 @@ from itertools import pairwise
 from facade import aten
 from facade.binding import public
 from facade.dtypes import dtype as dtype_class
-from facade.errors import broadcast_shapes, no_overload, wrap_dim
+from facade.errors import bad_argument, broadcast_shapes, no_overload, wrap_dim
 from facade.ops.view import resolve_size, view_strides
 from facade.tensor import Tensor
 
@@ -355,6 +355,8 @@ def _narrowed(input: Tensor, dim: int, start, length: int) -> tuple[int, int]:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
     if length < 0:
         raise RuntimeError("narrow(): length must be non-negative.")
+    if isinstance(start, Tensor) and (start.ndim or start.is_floating_point()):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     dim, start = wrap_dim(dim, input.ndim), int(start)
     size = input._aval.shape[dim]
     if not -size <= start <= size:
@@ -370,6 +372,9 @@ def _narrowed(input: Tensor, dim: int, start, length: int) -> tuple[int, int]:
 @public
 def narrow(input: Tensor, dim: int, start, length: int) -> Tensor:
     """View ``length`` positions along ``dim`` from ``start``."""
+    if not hasattr(start, "__index__"):
+        kinds = (f"Tensor input, int dim, {kind} start, int length" for kind in ("Tensor", "int"))
+        raise no_overload("narrow", (input, dim, start, length), {}, tuple(kinds))
     dim, start = _narrowed(input, dim, start, length)
     return aten.slice(input, dim, start, length, 1)
 
@@ -377,6 +382,15 @@ def narrow(input: Tensor, dim: int, start, length: int) -> Tensor:
 @public(out=True)
 def narrow_copy(input: Tensor, dim: int, start: int, length: int) -> Tensor:
     """Copy ``length`` positions along ``dim`` from ``start``."""
+    if dim >= input.ndim > 0:
+        raise RuntimeError(
+            "Expected dim < static_cast<int64_t>(self_sizes.size()) to be true, but got false.  "
+            "(Could this error message be improved?  If so, please report an enhancement request "
+            "to PyTorch.)"
+        )
+    whole = not (isinstance(start, Tensor) and start.is_floating_point())
+    if not (whole and hasattr(start, "__index__")):
+        raise bad_argument("narrow_copy", "start", 3, "int", start)
     dim, start = _narrowed(input, dim, start, length)
     return aten.narrow_copy(input, dim, start, length)
 

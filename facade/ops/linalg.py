@@ -349,7 +349,7 @@ def _check_addbmm(input, batch1, batch2, beta, alpha) -> None:
     _check_expands(input, (batch1.shape[1], batch2.shape[2]))
 
 
-@op(inplace=True, out=True, check=_check_addbmm)
+@op(out=True, check=_check_addbmm)
 def addbmm(
     input: Raw, batch1: Raw, batch2: Raw, *, beta: Scalar | None = None, alpha: Scalar | None = None
 ) -> jax.Array:
