@@ -29,3 +29,10 @@ contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
+
+_LAYOUTS = (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc, jagged)
+
+
+def named_layout(name: str) -> layout:
+    """Return the layout that prints as ``name``."""
+    return {repr(each): each for each in _LAYOUTS}[name]

@@ -10,9 +10,11 @@ from typing import Any
 
 from facade import dtypes
 from facade.devices import device
+from facade.layouts import named_layout
 from facade.nn.parameter import Parameter
 from facade.serialization import storages
 from facade.size import Size
+from facade.sparse.tensor import rebuild
 from facade.tensor import Tensor
 
 # All that a file may name unless the user allows more. Written names are looked up here as well.
@@ -35,6 +37,8 @@ GLOBALS: dict[str, Any] = {
     "torch._utils._rebuild_parameter": storages.rebuild_parameter,
     "torch._utils._rebuild_parameter_with_state": storages.rebuild_parameter_with_state,
     "torch._utils._rebuild_meta_tensor_no_storage": storages.rebuild_meta_tensor,
+    "torch._utils._rebuild_sparse_tensor": rebuild,
+    "torch.serialization._get_layout": named_layout,
     "torch._utils._rebuild_device_tensor_from_cpu_tensor": storages.rebuild_device_tensor,
 }
 GLOBALS |= {f"torch.{d.name}": d for d in dtypes.ALL}
@@ -43,7 +47,6 @@ _WRITTEN = {id(value): name for name, value in GLOBALS.items() if name.startswit
 GLOBALS |= {f"torch.cuda.{kind.name}": kind for kind in storages.TYPED.values()}
 
 UNSUPPORTED = {
-    "torch._utils._rebuild_sparse_tensor": "sparse",
     "torch._utils._rebuild_qtensor": "quantized",
     "torch._utils._rebuild_nested_tensor": "nested",
 }

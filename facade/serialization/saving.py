@@ -12,12 +12,14 @@ from typing import Any
 
 from facade.devices import device
 from facade.dtypes import dtype
+from facade.layouts import layout, named_layout
 from facade.serialization import storages
 from facade.serialization.archive import ArchiveWriter, folder_name
 from facade.serialization.loading import LEGACY_MAGIC, LEGACY_PROTOCOL
 from facade.serialization.names import torch_name
 from facade.serialization.storages import SavedStorage, StorageType
 from facade.size import Size
+from facade.sparse.tensor import SparseTensor
 from facade.tensor import Tensor
 
 
@@ -110,10 +112,14 @@ def _pickler_class(pickle_module) -> Any:
             return (*pid, None) if self.is_legacy else pid
 
         def reducer_override(self, obj: Any) -> Any:
+            if isinstance(obj, SparseTensor):
+                return obj.__reduce_ex__(self.proto)
             if isinstance(obj, Tensor):
                 return storages.reduce(obj, self.storages)
             if type(obj) is Size:
                 return Size, (tuple(obj),)
+            if type(obj) is layout:
+                return named_layout, (repr(obj),)
             if type(obj) is device:
                 return device, (obj.type,) if obj.index is None else (obj.type, obj.index)
             return NotImplemented

@@ -207,14 +207,19 @@ class SparseTensor(Tensor):
             memo[id(self)] = self.like(copy.deepcopy(self.elements, memo))
         return memo[id(self)]
 
-    def __reduce_ex__(self, protocol):
-        return _rebuild, (type(self), dict(vars(self)), tuple(self.shape))
 
+def rebuild(layout: layouts.layout, parts: tuple) -> SparseTensor:
+    """Return the tensor that was pickled; it requires no gradient any more, as in PyTorch.
 
-def _rebuild(kind: type[SparseTensor], parts: dict, shape: tuple) -> SparseTensor:
-    made = kind._bare(shape, parts["elements"])
-    vars(made).update(parts)
-    return made
+    Raises:
+        NotImplementedError: there is no such layout here.
+    """
+    if layout is layouts.sparse_csr:
+        return CsrTensor.make(*parts).detach()
+    if layout is not layouts.sparse_coo:
+        raise NotImplementedError(f"there are no tensors of layout {layout}")
+    coordinates, elements, size, *coalesced = parts  # older files don't say
+    return CooTensor.make(coordinates, elements, size, any(coalesced))
 
 
 class CooTensor(SparseTensor):
@@ -264,6 +269,10 @@ class CooTensor(SparseTensor):
         return CooTensor.make(
             coordinates, aten.sparse_gather(gradient, first, ""), self.shape, True
         )
+
+    def __reduce_ex__(self, protocol):
+        parts = (self.coordinates, self.elements.detach(), self.shape, self.coalesced)
+        return rebuild, (self.layout, parts)
 
     # ---- PyTorch's methods ----
 
@@ -375,6 +384,10 @@ class CsrTensor(SparseTensor):
 
     def _shown_places(self) -> dict[str, Tensor]:
         return {"crow_indices": self.starts, "col_indices": self.columns}
+
+    def __reduce_ex__(self, protocol):
+        parts = (self.starts, self.columns, self.elements.detach(), self.shape)
+        return rebuild, (self.layout, parts)
 
     def crow_indices(self) -> Tensor:
         """Return where each row begins, and where the last one ends."""
