@@ -49,7 +49,30 @@ def logcumsumexp(input: Array, dim: int):
     """Return ``log(cumsum(exp(input)))``."""
     if jnp.iscomplexobj(input):
         return _running(_complex_cumlogsumexp, input, dim)
-    return _running(jax.lax.cumlogsumexp, input, dim)
+    return _running(_cumlogsumexp, input, dim)
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _cumlogsumexp(x, axis: int):
+    return jax.lax.cumlogsumexp(x, axis)
+
+
+@_cumlogsumexp.defjvp
+def _cumlogsumexp_jvp(axis: int, primals, tangents):
+    """Average tangents, weighed by ``exp(x)``; JAX's own rule loses digits where x is large."""
+    (x,), (dx,) = primals, tangents
+    top = jax.lax.stop_gradient(jnp.maximum(x, jnp.finfo(x.dtype).min))
+    weight = jnp.exp(x - top)  # 1, or 0 where there is nothing
+
+    def add(first, then):
+        most = jnp.maximum(first[0], then[0])
+        a, b = jnp.exp(first[0] - most), jnp.exp(then[0] - most)
+        return most, a * first[1] + b * then[1], a * first[2] + b * then[2]
+
+    if x.shape[axis]:
+        _, total, moved = jax.lax.associative_scan(add, (top, weight, weight * dx), axis=axis)
+        dx = moved / jnp.where(total == 0, 1, total)
+    return _cumlogsumexp(x, axis), dx
 
 
 def _complex_cumlogsumexp(x, axis: int):
