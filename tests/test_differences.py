@@ -187,7 +187,7 @@ def test_no_values_inside_a_transform():
         facade.func.grad(lambda x: x * x.item())(facade.tensor(3.0))
 
 
-def test_batching_rules_of_functions_are_not_asked():
+def test_batching_rules_of_functions_want_all_rows():
     class Twice(facade.autograd.Function):
         @staticmethod
         def forward(x):
@@ -199,9 +199,11 @@ def test_batching_rules_of_functions_are_not_asked():
 
         @staticmethod
         def vmap(info, in_dims, x):
-            raise AssertionError("JAX batches forward and backward itself")
+            return x * 2, 0
 
     assert facade.vmap(Twice.apply)(facade.arange(2.0)).tolist() == [0, 2]
+    with pytest.raises(NotImplementedError, match="chunk_size"):
+        facade.vmap(Twice.apply, chunk_size=1)(facade.arange(2.0))
 
 
 def test_longer_second_run():

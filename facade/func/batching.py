@@ -31,11 +31,11 @@ class BatchTrace(Trace):
         axes: Per leaf the dimension with the rows, None where all rows have the same.
     """
 
-    __slots__ = ("axes", "randomness", "size")
+    __slots__ = ("axes", "chunk_size", "randomness", "size")
 
-    def __init__(self, device, size: int, randomness: str) -> None:
+    def __init__(self, device, size: int, randomness: str, chunk_size: int | None) -> None:
         super().__init__(device, "vmap")
-        self.size, self.randomness = size, randomness
+        self.size, self.randomness, self.chunk_size = size, randomness, chunk_size
         self.axes: dict[int, int] = {}
 
     def row_of(self, x: Tensor, axis: int) -> Tensor:
@@ -89,7 +89,7 @@ def vmap(
         axes = _in_axes(name, in_dims, args, leaves, structure)
         size = _size(leaves, axes)
         tensors = [x for x in leaves if isinstance(x, Tensor)]
-        tape = BatchTrace(device_of(tensors), size, randomness)
+        tape = BatchTrace(device_of(tensors), size, randomness, chunk_size)
         rows = [x if d is None else tape.row_of(x, d) for x, d in zip(leaves, axes, strict=True)]
         operands = tuple(x for x, d in zip(leaves, axes, strict=True) if d is not None)
         try:

@@ -1,6 +1,8 @@
 """autograd.Function in a function that is traced: an instruction with its own derivative."""
 
-from collections.abc import Callable
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -9,9 +11,19 @@ import jax.numpy as jnp
 from facade.autograd import function
 from facade.autograd.function import FunctionCtx, SavedTensor, tensors_in
 from facade.autograd.grad_mode import enable_grad, no_grad
-from facade.func.run import device_of
-from facade.func.trace import FORWARD_MODE, Input, Trace, Traced, record_all, transforms
+from facade.func.batching import BatchTrace
+from facade.func.run import REVERSE_MODE, device_of
+from facade.func.trace import FORWARD_MODE, Input, Trace, Traced, enclosing, record_all
+from facade.func.vmap_rules import batched
+from facade.tape import state
 from facade.tensor import Tensor
+
+_TRANSFORMS = REVERSE_MODE | FORWARD_MODE | {"vmap"}
+_NO_SETUP = (
+    "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, jacrev, "
+    "...), it must override the setup_context staticmethod. For more details, please see "
+    "https://pytorch.org/docs/main/notes/extending.func.html"
+)
 
 
 def apply(cls, ctx: FunctionCtx, args: tuple, separate: bool) -> Any:
@@ -19,15 +31,26 @@ def apply(cls, ctx: FunctionCtx, args: tuple, separate: bool) -> Any:
 
     Args:
         separate: Whether ``ctx`` is filled by ``setup_context``.
+    Raises:
+        RuntimeError: it can't be transformed.
     """
-    given, forward_mode = tensors_in(args), not FORWARD_MODE.isdisjoint(transforms())
+    around = [tape.transform for tape in enclosing()]
+    if not separate and not _TRANSFORMS.isdisjoint(around):
+        raise RuntimeError(_NO_SETUP)
+    if isinstance(state.tape, BatchTrace):  # its rule decides, and is differentiated as it stands
+        found = batched(cls, args)
+        if found:
+            return found[0]
+    given, forward_mode = tensors_in(args), not FORWARD_MODE.isdisjoint(around)
+    order = sum(name in REVERSE_MODE or name in FORWARD_MODE for name in around) + 1
     tape = Trace(device_of(given), cls.__name__)
     inputs = [tape.placeholder(x._aval, x) for x in given]
     queue = iter(inputs)
     stand_ins = tuple(next(queue) if isinstance(x, Tensor) else x for x in args)
     with tape.recording(), no_grad():
+        found = batched(cls, stand_ins)
         if separate:
-            result = cls.forward(*stand_ins)
+            result = found[0] if found else cls.forward(*stand_ins)
             cls.setup_context(ctx, stand_ins, result)
         else:
             result = cls.forward(ctx, *stand_ins)
@@ -35,7 +58,9 @@ def apply(cls, ctx: FunctionCtx, args: tuple, separate: bool) -> Any:
     derivative = _Derivative(cls, ctx, stand_ins, inputs, outputs)
     forward = Traced(tape, [*outputs, *derivative.kept], len(inputs))
     functions, key = (forward,), (cls.__name__, len(outputs), len(derivative.kept))
-    if any(ctx.needs_input_grad):
+    if any(ctx.needs_input_grad) and _running.derivatives.count(cls) > order:
+        key = (*key, (), (), False, order)  # a backward that applies its own class, and so on
+    elif any(ctx.needs_input_grad):
         functions = (forward, derivative.traced(forward_mode))
         key = (*key, derivative.places, derivative.found, derivative.forward_mode)
     found = record_all(_custom, key, functions, tuple(given))
@@ -56,6 +81,24 @@ def _placed(ctx, given: list, inputs: list, outputs: list, found: tuple, result)
     if isinstance(result, tuple):
         return tuple(made.get(id(x), x) for x in result)
     return made[id(result)] if isinstance(result, Tensor) else result
+
+
+class _Running(threading.local):
+    """The classes whose derivative a thread traces now, outermost first."""
+
+    def __init__(self) -> None:
+        self.derivatives: list[type] = []
+
+    @contextlib.contextmanager
+    def derivative_of(self, cls: type) -> Iterator[None]:
+        self.derivatives.append(cls)
+        try:
+            yield
+        finally:
+            self.derivatives.pop()
+
+
+_running = _Running()
 
 
 class _Derivative:
@@ -92,7 +135,7 @@ class _Derivative:
         held = [tape.placeholder(x._aval, None, _history(x)) for x in self.held]
         moved = [tape.placeholder(x._aval, None, _history(x)) for x in around]
         self._restore(held)
-        with tape.recording(), enable_grad():
+        with tape.recording(), enable_grad(), _running.derivative_of(self.cls):
             given = [m if _history(x) and id(x) not in fixed else None
                      for x, m in zip(around, moved, strict=True)]  # fmt: skip
             results = self._pushed(given) if forward_mode else self._pulled(given)
@@ -134,14 +177,16 @@ def _history(x: Tensor) -> Input | None:
 
 def _custom(
     pures: list, name: str, count: int, kept: int, places: tuple = (), found: tuple = (),
-    pushes: bool = False,
+    pushes: bool = False, order: int | None = None,
 ) -> Callable:  # fmt: skip
     def combined(inputs, rests):
-        values = pures[0](inputs, rests[0])
-        checks = values[count + kept :]
         if len(pures) == 1:
-            return (*values[:count], *checks)
-        return (*special(tuple(inputs), *rests), *checks)
+            if order is not None:
+                inputs = _refusing(name, order)(tuple(inputs))
+            values = pures[0](inputs, rests[0])
+            return (*values[:count], *values[count + kept :])
+        outside = jax.lax.stop_gradient((inputs, rests[0]))  # differentiated by `special` alone
+        return (*special(tuple(inputs), *rests), *pures[0](*outside)[count + kept :])
 
     def plain(inputs, rest, own):
         return tuple(pures[0](inputs, rest)[:count])
@@ -149,7 +194,7 @@ def _custom(
     special: Any = jax.custom_jvp(plain) if pushes else jax.custom_vjp(plain)
 
     def saved(inputs, outputs, rest) -> list:
-        values = [jax.lax.stop_gradient(x) for x in pures[0](inputs, rest)[count:]]
+        values = pures[0](*jax.lax.stop_gradient((inputs, rest)))[count:] if kept else ()
         pools = {"input": inputs, "output": outputs, "kept": values}
         return [pools[kind][i] for kind, i in places]
 
@@ -173,6 +218,20 @@ def _custom(
     special.defjvp(push) if pushes else special.defvjp(forward, pull)
     combined.__name__ = name
     return combined
+
+
+def _refusing(name: str, order: int) -> Callable:
+    """Return the identity, which can't be differentiated."""
+    identity: Any = jax.custom_jvp(lambda x: x)
+
+    def push(primals, tangents):
+        raise NotImplementedError(
+            f"{name}: its backward applies {name} again, and was traced for derivatives up to "
+            f"order {order + 1}: use one transformation (grad, jacrev, ...) for each"
+        )
+
+    identity.defjvp(push)
+    return identity
 
 
 def _plain(x):

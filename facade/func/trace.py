@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import sys
 import weakref
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path as File
 from typing import Any, ClassVar
 
@@ -199,14 +199,15 @@ class Trace(Tape):
     # ---- recording ----
 
     @contextlib.contextmanager
-    def recording(self):
-        """Record on this tape inside."""
-        self.outer, before = state.tape, state.tapes.get(self.device)
+    def recording(self, outer: Any = None):
+        """Record on this tape inside, as part of what ``outer`` records: the tape before."""
+        current, before = state.tape, state.tapes.get(self.device)
+        self.outer = outer or current
         state.tapes[self.device] = state.tape = self
         try:
             yield
         finally:
-            _restore(self.device, before, self.outer)
+            _restore(self.device, before, current)
 
     @contextlib.contextmanager
     def outside(self):
@@ -226,13 +227,17 @@ def _restore(device, before, outer) -> None:
     state.tape = outer
 
 
+def enclosing() -> Iterator[Trace]:
+    """Yield the tapes of the functions being traced now, innermost first."""
+    tape = state.tape
+    while isinstance(tape, Trace):
+        yield tape
+        tape = tape.outer
+
+
 def transforms() -> set[str]:
     """Return what the functions being traced now are traced for."""
-    found, tape = set(), state.tape
-    while isinstance(tape, Trace):
-        found.add(tape.transform)
-        tape = tape.outer
-    return found
+    return {tape.transform for tape in enclosing()}
 
 
 def _users_line() -> str:
