@@ -26,6 +26,7 @@ from facade import onnx as onnx
 from facade import optim as optim
 from facade import overrides as overrides
 from facade import profiler as profiler
+from facade import quantized as quantized
 from facade import random as random
 from facade import serialization as serialization
 from facade import signal as signal
@@ -89,7 +90,15 @@ from facade.layouts import contiguous_format as contiguous_format
 from facade.layouts import jagged as jagged
 from facade.layouts import layout as layout
 from facade.layouts import memory_format as memory_format
+from facade.layouts import per_channel_affine as per_channel_affine
+from facade.layouts import (
+    per_channel_affine_float_qparams as per_channel_affine_float_qparams,
+)
+from facade.layouts import per_channel_symmetric as per_channel_symmetric
+from facade.layouts import per_tensor_affine as per_tensor_affine
+from facade.layouts import per_tensor_symmetric as per_tensor_symmetric
 from facade.layouts import preserve_format as preserve_format
+from facade.layouts import qscheme as qscheme
 from facade.layouts import sparse_bsc as sparse_bsc
 from facade.layouts import sparse_bsr as sparse_bsr
 from facade.layouts import sparse_coo as sparse_coo
@@ -136,4 +145,4 @@ def _assert(condition, message: str) -> None:
 
 
 globals().update(_functions.FUNCTIONS | _TYPES)
-globals().update({d.name: d for d in _dtypes.ALL} | _dtypes.ALIASES)
+globals().update({d.name: d for d in (*_dtypes.ALL, *_dtypes.QUANTIZED)} | _dtypes.ALIASES)

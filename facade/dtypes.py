@@ -53,6 +53,12 @@ ALL = (
     float16, bfloat16, float32, float64, complex64, complex128, float8_e4m3fn, float8_e5m2,
 )  # fmt: skip
 
+# Elements of quantized tensors, by what keeps them
+quint8 = dtype("quint8", np.uint8)
+qint8 = dtype("qint8", np.int8)
+qint32 = dtype("qint32", np.int32)
+QUANTIZED = (quint8, qint8, qint32)
+
 # PyTorch's other names for them, and the names its legacy tensor types and printed messages use.
 ALIASES = {
     "half": float16, "float": float32, "double": float64, "short": int16, "int": int32,
@@ -76,7 +82,7 @@ C_NAMES = {  # what the compiler calls them, which a few messages show
 
 PYTHON_TYPES = {float: float64, int: int64, bool: bool_, complex: complex128}
 
-_NAMED = {d.name: d for d in ALL} | ALIASES
+_NAMED = {d.name: d for d in (*ALL, *QUANTIZED)} | ALIASES
 _FROM_NUMPY = {d.numpy: d for d in ALL}
 _REAL = {complex64: float32, complex128: float64}
 _COMPLEX = {float32: complex64, float64: complex128, float16: complex64, bfloat16: complex64}

@@ -27,12 +27,12 @@ class Parts:
     does, and asks :meth:`record` instead; so operands that are arrays are never looked at for it.
 
     Attributes:
-        layout: What the tensor is called in messages.
+        kind: What the tensor is called in messages.
         instead: How to get a dense tensor of it.
     """
 
     __slots__ = ("__weakref__", "device")
-    layout: Any = None
+    kind = ""
     instead = "x.to_dense()"
 
     def __init__(self, device: devices.device) -> None:
@@ -49,8 +49,7 @@ class Parts:
     def refusal(self, op: str) -> NotImplementedError:
         """Return the error that says that an op knows no such tensors."""
         return NotImplementedError(
-            f"{op} is not implemented for a tensor of layout {self.layout}; "
-            f"use {self.instead} first"
+            f"{op} is not implemented for a {self.kind} tensor; use {self.instead} first"
         )
 
     @property

@@ -149,6 +149,13 @@ def parts_str(
     return _append_suffixes(f"tensor({text}", suffixes, indent, new_line)
 
 
+def values_str(values: np.ndarray, suffixes: Sequence[str]) -> str:
+    """Return the text of elements that these facts, and no others, follow."""
+    indent = len("tensor(")
+    text = _elements(values, values.shape, indent)
+    return _append_suffixes(f"tensor({text}", suffixes, indent)
+
+
 def format_scalar(values: Any, spec: str) -> str:
     """Return ``format(tensor, spec)`` of a 0-d tensor: its Python number, formatted.
 

@@ -100,13 +100,18 @@ def assert_same_tensor(ours, theirs, tolerance=None):
     assert names[0] == names[1], f"grad_fn {names[0]} is not {names[1]}"
     if theirs.layout == torch.strided and theirs.numel() > 1:
         assert ours.stride() == theirs.stride(), f"stride {ours.stride()} is not {theirs.stride()}"
-    if theirs.layout != torch.strided:
+    if theirs.layout != torch.strided or theirs.is_quantized:
         assert repr(ours) == repr(theirs), f"{ours!r} is not {theirs!r}"
-        ours, theirs = ours.to_dense(), theirs.to_dense()
+        ours, theirs = dense(ours), dense(theirs)
     rtol, atol = tolerance or TOLERANCES.get(repr(theirs.dtype)[6:], (0, 0))
     np.testing.assert_allclose(
         to_numpy(ours.detach()), to_numpy(theirs.detach()), rtol=rtol, atol=atol, equal_nan=True
     )
+
+
+def dense(tensor):
+    """A sparse or quantized tensor's values, in strides."""
+    return tensor.dequantize() if tensor.is_quantized else tensor.to_dense()
 
 
 def to_numpy(tensor):

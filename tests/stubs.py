@@ -170,7 +170,7 @@ def package_stub() -> str:
     lines = [HEADER, "import builtins\n", "from collections.abc import Sequence\n"]
     lines += ["from typing import Any\n\n"]
     lines += [f"{line}\n" for line in imports if " as _" not in line]
-    names = {d.name: d for d in dtypes.ALL} | dtypes.ALIASES
+    names = {d.name: d for d in (*dtypes.ALL, *dtypes.QUANTIZED)} | dtypes.ALIASES
     lines += ["\n", *(f"{name}: dtype\n" for name in names), "\n"]
     for name, function in sorted(FUNCTIONS.items()):
         if name not in names:

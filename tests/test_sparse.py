@@ -263,7 +263,7 @@ def test_what_is_missing_is_named(name, code, op):
     with pytest.raises(NotImplementedError) as caught:
         eval(code, {"x": x, "torch": facade})
     assert str(caught.value) == (
-        f"{op} is not implemented for a tensor of layout {x.layout!r}; use x.to_dense() first"
+        f"{op} is not implemented for a {x.layout!r} tensor; use x.to_dense() first"
     )
 
 

@@ -22,11 +22,11 @@ HANDLERS: dict = {}  # name of an op -> what it makes of sparse tensors; algebra
 class SparseCell(Parts):
     """The cell of a sparse tensor."""
 
-    __slots__ = ("layout",)
+    __slots__ = ("kind",)
 
     def __init__(self, device: devices.device, layout: layouts.layout) -> None:
         super().__init__(device)
-        self.layout = layout
+        self.kind = repr(layout)
 
     def record(self, spec, operands: tuple, static: tuple):
         """Return what an op makes of sparse operands.
