@@ -7,7 +7,7 @@ from typing import Any
 
 from facade.hooks import RemovableHandle, add_hook
 from facade.ops.registry import Entry
-from facade.pullback import residual_tree, saved_entry
+from facade.pullback import free_entry
 from facade.tape import Path, Tape
 
 _sequence = itertools.count(1)
@@ -26,9 +26,12 @@ class Node:
         edges: ``(node, result number)`` of each operand that a gradient is wanted for.
         sequence: Later ops have higher numbers.
         hooks: The hooks, by kind; None while there are none.
+        numbers: What a view op got besides the tensor.
     """
 
-    __slots__ = ("__weakref__", "edges", "home", "hooks", "metadata_", "path", "sequence")
+    __slots__ = (
+        "__weakref__", "edges", "home", "hooks", "metadata_", "numbers", "path", "sequence",
+    )  # fmt: skip
 
     def __init__(self, path: Path, tape: Tape, edges: tuple) -> None:
         self.path = path
@@ -36,6 +39,7 @@ class Node:
         self.edges = edges
         self.sequence = next(_sequence)
         self.hooks: Hooks | None = None
+        self.numbers: tuple = ()
 
     @property
     def entry(self) -> Entry:
@@ -65,17 +69,13 @@ class Node:
             self.home.residuals.pop(self.index, None)
         self.home = None
 
-    def pull_without_residuals(self) -> Entry:
-        """Return the pullback of a freed node that had nothing to free."""
-        key = ("free", self.mask)
-        if key not in self.entry.cache:
-            tree = residual_tree(self.entry, self.mask)
-            self.entry.cache[key] = saved_entry(self.entry, self.mask, tree)
-        return self.entry.cache[key]
+    def free_pull(self) -> tuple[Entry, tuple] | None:
+        """Return the pullback of a node that had nothing to free, and the numbers that go in first.
 
-    def needs_nothing_saved(self) -> bool:
-        """Return whether the backward has no residuals, so that it can run any number of times."""
-        return residual_tree(self.entry, self.mask).num_leaves == 0
+        None if it had: values of operands.
+        """
+        pull = free_entry(self.entry, self.mask)
+        return None if pull is None else (pull, self.numbers)
 
     # What a user sees of it.
 

@@ -135,11 +135,30 @@ def _structs(entry: Entry) -> list:
     ]
 
 
-def residual_tree(entry: Entry, mask: int):
-    """Return the tree of residuals an op's pullback needs, without running the op."""
-    key = ("residuals", mask)
+def free_entry(entry: Entry, mask: int) -> Entry | None:
+    """Return the pullback of an op that reads no operand: a view's numbers and cotangents in.
+
+    None if it reads one.
+    """
+    key = ("free", mask)
     if key not in entry.cache:
-        with jax.enable_x64(True):
-            pull = jax.eval_shape(lambda *x: linearize(entry, mask, x)[1], *_structs(entry))
-        entry.cache[key] = jax.tree_util.tree_structure(pull)
+        entry.cache[key] = _free_entry(entry, mask)
     return entry.cache[key]
+
+
+def _free_entry(entry: Entry, mask: int) -> Entry | None:
+    count = 1 if entry.view is not None else len(entry.inputs)
+    if read_by_pullback(entry, mask) & ((1 << count) - 1):
+        return None
+    operands, numbers = entry.inputs[:count], entry.inputs[count:]
+
+    def fn(*values):
+        blank = [a if a is None else jnp.zeros(a.shape, a.dtype.numpy) for a in operands]
+        _, pull = linearize(entry, mask, (*blank, *values[: len(numbers)]))
+        return pull_back(entry, pull, values[len(numbers) :])
+
+    cotangents = [a for a, d in zip(entry.outputs, entry.differentiable, strict=True) if d]
+    return Entry(
+        f"{entry.name}_pull", fn, (*numbers, *cotangents), pull_of(entry, mask).outputs,
+        grad_name=f"{entry.grad_name.removesuffix('0')}Backward0",
+    )  # fmt: skip

@@ -230,6 +230,8 @@ def pending_tensor(tape: Tape, ref: int, aval, node=None, number: int = 0) -> An
 
 def _view_results(entry: Entry, operands: tuple, tape: Tape, first: int, node):
     base, *numbers = operands
+    if node is not None:
+        node.numbers = tuple(numbers)
     cell = base._cell
     chain = cell.chain if type(cell) is View else ()
     root = cell.base if type(cell) is View else base

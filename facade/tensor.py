@@ -321,13 +321,12 @@ class Tensor(TensorBase):
         cell = self._cell
         if type(cell) is View:
             base = wrap(cell.storage, cell.storage.aval)
-            cell = View(cell.aval, cell.storage, cell.chain, base)
-            cell.seen, cell.detached = -1, True
+            cell = _detached(View(cell.aval, cell.storage, cell.chain, base))
         return wrap(cell, self._aval)
 
     def detach_(self) -> "Tensor":
         """Leave the graph; return self."""
-        if type(self._cell) is View and self._node is not None:
+        if type(self._cell) is View and not self._cell.detached:
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using "
                 "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set "
@@ -659,12 +658,8 @@ class Tensor(TensorBase):
             )
         if id(self) in memo:
             return memo[id(self)]
-        was, state.grad = state.grad, False
-        try:
-            made = Tensor._make_subclass(type(self), self.detach().clone(), self.requires_grad)
-        finally:
-            state.grad = was
-        memo[id(self)] = made
+        copied = wrap(_copied(self._cell, memo), self._aval)
+        made = memo[id(self)] = Tensor._make_subclass(type(self), copied, self.requires_grad)
         if self._grad is not None:
             made._grad = copy.deepcopy(self._grad, memo)
         return made
@@ -672,6 +667,23 @@ class Tensor(TensorBase):
     def __reduce_ex__(self, protocol):
         values = self._host()
         return _rebuild, (type(self), values, self.dtype.name, str(self.device), self.requires_grad)
+
+
+def _copied(cell, memo: dict):
+    """Return a copy of a cell; cells that share a storage have copies that share one."""
+    storage = cell.storage
+    owner = memo.get(id(storage))
+    if owner is None:
+        owner = memo[id(storage)] = wrap(storage, storage.aval).clone()
+    if type(cell) is Storage:
+        return owner._cell
+    return _detached(View(cell.aval, owner._cell, cell.chain, owner))
+
+
+def _detached(view: View) -> View:
+    """Return a new view that has its base only to continue the history of writes through it."""
+    view.seen, view.detached = -1, True
+    return view
 
 
 def _rebuild(kind: type, values, dtype_name: str, where: str, requires_grad: bool) -> Tensor:

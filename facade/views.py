@@ -28,33 +28,54 @@ def copy_slices(base, view: View, value):
 
 
 def _copy_slices_entry(base_aval, value_aval, chain) -> Entry:
-    steps = [(entry, len(numbers), number) for entry, numbers, number in chain]
+    steps = _joined([(entry, len(numbers), number) for entry, numbers, number in chain])
 
     def fn(base, value, *numbers):
-        values, groups, at = [base], [], 0
-        for entry, count, number in steps:
-            groups.append(numbers[at : at + count])
-            at += count
-            values.append(entry.fn(values[-1], *groups[-1])[number])
-        for (entry, _, number), group, source in zip(
-            reversed(steps), reversed(groups), reversed(values[:-1]), strict=True
+        sources, groups, at, source = [], [], 0, base
+        for step in steps:
+            sources.append(source)
+            groups.append([])
+            for entry, count, number in step:
+                groups[-1].append(numbers[at : at + count])
+                at += count
+                source = entry.fn(source, *groups[-1][-1])[number]
+        for step, group, source in zip(
+            reversed(steps), reversed(groups), reversed(sources), strict=True
         ):
-            value = _put(entry, source, value, group, number)
+            value = _put(step, source, value, group)
         return (value,)
 
     inputs = (base_aval, value_aval, *[a for entry, _, _ in chain for a in entry.inputs[1:]])
     return Entry("copy_slices", fn, inputs, (base_aval,), single=True, grad_name="CopySlices")
 
 
-def _put(entry: Entry, source, value, numbers, number: int):
-    """Return ``source`` with the elements that one view op shows replaced by ``value``."""
+def _joined(chain: list) -> list[list]:
+    """Return the steps that a write goes back by: view ops, and those joined that must be one.
+
+    Where a view shows one place several times, a part of it may show the place once: only the part
+    tells which places are written. (Not through another dtype, where places are not the same.)
+    """
+    steps: list[list] = []
+    for entry, count, number in chain:
+        follows = bool(steps) and steps[-1][0][0].view.write is None
+        if follows and entry.outputs[0].dtype is entry.inputs[0].dtype:
+            steps[-1].append((entry, count, number))
+        else:
+            steps.append([(entry, count, number)])
+    return steps
+
+
+def _put(step: list, source, value, groups: list):
+    """Return ``source`` with the elements that one step shows replaced by ``value``."""
+    entry, _, number = step[0]
     spec = entry.view
     if spec.write is not None:
         names = [p.name for p in spec.params if p.kind is Kind.SCALAR]
-        scalars = dict(zip(names, numbers, strict=True))
+        scalars = dict(zip(names, groups[0], strict=True))
         if len(entry.outputs) > 1:
             scalars["number"] = number
         return spec.write(source, value, **scalars, **entry.static)
     places = jnp.arange(source.size).reshape(source.shape)
-    shown = entry.fn(places, *numbers)[number]
-    return source.reshape(-1).at[shown.reshape(-1)].set(value.reshape(-1)).reshape(source.shape)
+    for (entry, _, number), numbers in zip(step, groups, strict=True):
+        places = entry.fn(places, *numbers)[number]
+    return source.reshape(-1).at[places.reshape(-1)].set(value.reshape(-1)).reshape(source.shape)

@@ -17,7 +17,7 @@ from facade.ops.registry import OPS, Entry, infer
 from facade.outline import first_slots, sources
 from facade.program import Segment, flush
 from facade.pullback import Pull, pull_of, vjp_entry
-from facade.recording import pending_tensor, wrap
+from facade.recording import pending_tensor, record_entry, wrap
 from facade.storage import Storage, attend, locate
 from facade.tape import ABSENT, FLOAT, LEAF, MAX_GRAPH_BYTES, SLOT, Tape, state, tape_on
 from facade.tensor import Tensor
@@ -244,10 +244,9 @@ class Task:
         elif home is not None:
             pull = home.pull(node.path)
             refs = [tape.array(x) for x in home.residuals[node.index]]
-        elif node.needs_nothing_saved():
-            pull, refs = node.pull_without_residuals(), []
         else:
-            raise RuntimeError(SECOND_TIME)
+            pull, numbers = _free_pull(node)
+            refs = [tape.number(n) for n in numbers]
         for cotangent, differentiable in zip(row, entry.differentiable, strict=True):
             if type(cotangent) is int:
                 refs.append(cotangent)
@@ -381,20 +380,30 @@ def _open_tape(node: Node, row: list) -> Tape:
     return tape
 
 
+def _free_pull(node: Node) -> tuple:
+    """Return the pullback of a freed node that had nothing to free, and the numbers it takes first.
+
+    Raises:
+        RuntimeError: an earlier ``backward()`` has freed what the node had saved.
+    """
+    found = node.free_pull()
+    if found is None:
+        raise RuntimeError(SECOND_TIME)
+    return found
+
+
 def _pull_differentiably(node: Node, row: list) -> list:
     """Record the pullback of a node as an op of its operands, so that it can be differentiated.
 
     Raises:
         RuntimeError: as :meth:`Task._pull`.
     """
-    tape = _open_tape(node, row)
-    if node.home is tape:
-        refs = node.path.step[1]
-    elif node.home is not None:
-        refs = replay(node.home, node.index, tape)
-    else:
-        raise RuntimeError(SECOND_TIME)
     cotangents = [c for c, d in zip(row, node.entry.differentiable, strict=True) if d]
+    if node.home is None:
+        pull, numbers = _free_pull(node)
+        return list(record_entry(pull, (*numbers, *cotangents)))
+    tape = _open_tape(node, row)
+    refs = node.path.step[1] if node.home is tape else replay(node.home, node.index, tape)
     backward = vjp_entry(node.entry, node.mask, tuple(c is None for c in cotangents))
     refs = [*refs, *(ABSENT if c is None else locate(c._cell, tape) for c in cotangents)]
     mask, edges = node.mask, list(node.edges)

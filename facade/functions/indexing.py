@@ -357,7 +357,9 @@ def __setitem__(self: Tensor, key, value) -> None:
     value = _value(self, value)
     if not indices:
         _assign(part, value)
-    elif not _write_masked(part, indices, value):
+        return
+    _refuse_overlap(part, indices, value)
+    if not _write_masked(part, indices, value):
         _index_put(part, indices, value)
 
 
@@ -398,6 +400,19 @@ def _assign(part: Tensor, value) -> None:
     if shape != part._aval.shape:
         value = aten.expand(value, part._aval.shape)
     part.write(aten.copy(part, value))
+
+
+def _refuse_overlap(part: Tensor, indices: dict[int, Tensor], value) -> None:
+    """Raise if indices or values share memory with what is written.
+
+    A single element is as good as a number to a mask.
+    """
+    masks = [i.dtype in (bool_, uint8) for i in indices.values()]
+    for index, is_mask in zip(indices.values(), masks, strict=True):
+        if not is_mask:
+            refuse_overlap(part, index, whole=True)
+    if isinstance(value, Tensor) and not (masks == [True] and value.numel() == 1):
+        refuse_overlap(part, value, whole=True)
 
 
 def _same_view(a: Tensor, b: Tensor) -> bool:

@@ -256,7 +256,7 @@ def infer(spec: OpSpec, groups: list, static: dict) -> Entry:
 
     with jax.enable_x64(True):
         results = jax.eval_shape(fn, *(None if a is None else _struct(a) for a in flat))
-    operands = [a for a in flat if isinstance(a, Aval)]
+    operands = [_as_cast(a, to) for a, to in zip(flat, casts, strict=True) if isinstance(a, Aval)]
     outputs = tuple(
         aval(
             tuple(r.shape),
@@ -296,6 +296,13 @@ def infer_function(fn: Callable, inputs: list, static: dict) -> Entry:
     known = tuple(a if a is None or isinstance(a, Aval) else _number_aval(a) for a in inputs)
     name = getattr(fn, "__name__", "function")
     return Entry(name, call, known, outputs, grad_name=backward_name(name))
+
+
+def _as_cast(a: Aval, to) -> Aval:
+    """Return an operand with the strides that its copy in another dtype has, if it needs one."""
+    if to is None or a.dtype.numpy == to or a.contiguous:
+        return a
+    return aval(a.shape, a.dtype, elementwise_strides(a.shape, [a]))
 
 
 def _strides(spec: OpSpec, result, number: int, shape, operands: list, static: dict):
