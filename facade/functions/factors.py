@@ -1,4 +1,4 @@
-"""Matrices given by their factors: LU, Householder reflections; equations of tensors."""
+"""Matrices given by their factors: LU, LDL, Householder reflections; equations of tensors."""
 
 import math
 
@@ -10,12 +10,15 @@ from facade.functions.creation import ones_like
 from facade.functions.decompositions import check_info, inv, solve
 from facade.return_types import named_tuple
 from facade.tensor import Tensor
-from facade.underived import refuse_backward
+from facade.underived import refuse_backward, underived_result
 
 _LuFactor = named_tuple("linalg_lu_factor", ("LU", "pivots"))
 _LuFactorEx = named_tuple("linalg_lu_factor_ex", ("LU", "pivots", "info"))
 _LuUnpack = named_tuple("lu_unpack", ("P", "L", "U"))
 _Geqrf = named_tuple("geqrf", ("a", "tau"))
+_LdlFactor = named_tuple("linalg_ldl_factor", ("LD", "pivots"))
+_LdlFactorEx = named_tuple("linalg_ldl_factor_ex", ("LD", "pivots", "info"))
+_ZERO_BLOCK = "D[{0},{0}] is zero and using it on ldl_solve would result in a division by zero."
 _ZERO_PIVOT = (
     "U[{0},{0}] is zero and using it on lu_solve would result in a division by zero. If you still "
     "want to perform the factorization, consider calling linalg.lu(A, pivot) or "
@@ -76,6 +79,34 @@ def lu_unpack(
     """Return P, L and U of packed factors; what is not asked for is empty."""
     order, lower, upper = aten.lu_unpack(LU_data, LU_pivots, unpack_data, unpack_pivots)
     return _LuUnpack(order.detach(), lower, upper)
+
+
+# ---- LDL ----
+
+
+def ldl_factor_ex(A: Tensor, *, hermitian: bool = False, check_errors: bool = False):
+    """Return L and D of a symmetric matrix in one, the rows swapped, a zero pivot's place."""
+    packed, pivots, info = aten.linalg_ldl_factor_ex(A, hermitian)
+    if check_errors:
+        check_info(info, _ZERO_BLOCK, "torch.linalg.ldl_factor_ex", RuntimeError)
+    return _LdlFactorEx(underived_result(packed, (A,), "linalg_ldl_factor_ex"), pivots, info)
+
+
+def ldl_factor(A: Tensor, *, hermitian: bool = False):
+    """Return L and D of a symmetric matrix packed in one matrix, and the rows swapped.
+
+    Raises:
+        RuntimeError: a pivot is zero.
+    """
+    packed, pivots, info = ldl_factor_ex(A, hermitian=hermitian)
+    check_info(info, _ZERO_BLOCK, "torch.linalg.ldl_factor", RuntimeError)
+    return _LdlFactor(packed, pivots)
+
+
+def ldl_solve(LD: Tensor, pivots: Tensor, B: Tensor, *, hermitian: bool = False) -> Tensor:
+    """Return X of ``A @ X = B`` for the A that :func:`ldl_factor` gave the factors of."""
+    solved = aten.linalg_ldl_solve(LD, pivots, B, hermitian)
+    return underived_result(solved, (LD, B), "linalg_ldl_solve")
 
 
 # ---- Householder reflections ----

@@ -17,7 +17,8 @@ _FUNCTIONS = {
         svd svdvals vecdot vector_norm
     """,
     factors: """
-        householder_product lu_factor lu_factor_ex lu_solve tensorinv tensorsolve vander
+        householder_product ldl_factor ldl_factor_ex ldl_solve lu_factor lu_factor_ex lu_solve
+        tensorinv tensorsolve vander
     """,
 }
 
