@@ -118,9 +118,7 @@ def elementwise_strides(shape: tuple[int, ...], operands: list[Aval]) -> tuple[i
     Dimensions are sorted by the operands' strides, the first operand that tells two of them apart
     deciding; the result is dense in that order.
     """
-    if all(a.contiguous for a in operands if a.shape == shape) and any(
-        a.shape == shape for a in operands
-    ):
+    if all(a.contiguous for a in operands) and any(a.shape == shape for a in operands):
         return contiguous_strides(shape)
     if len({a.strides for a in operands}) == 1 and is_dense(shape, operands[0].strides):
         return operands[0].strides

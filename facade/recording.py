@@ -209,7 +209,7 @@ def _new_path(parent: Path, entry: Entry, key: list, operands: tuple, tracks: bo
 def _reach(x: TensorBase, tape: Any) -> int:
     """Return the reference to an operand that is not pending on ``tape``."""
     cell = x._cell
-    if type(cell) is View and cell.seen != cell.storage.version:
+    if type(cell) is View and cell.known != cell.storage.version:
         refresh(x)
     if type(tape) is not Tape:
         return tape.reach(x)  # a function being traced finds out what it reads from outside
@@ -233,14 +233,14 @@ def _view_results(entry: Entry, operands: tuple, tape: Tape, first: int, node):
     if node is not None:
         node.numbers = tuple(numbers)
     cell = base._cell
-    chain = cell.chain if type(cell) is View else ()
-    root = cell.base if type(cell) is View else base
+    chain, root, cut = (cell.chain, cell.base, cell.cut) if type(cell) is View else ((), base, 0)
     if base._node is not None and node is None:
         root = None  # made under no_grad: shares the storage, has no part in the history
     results = []
     for i, aval in enumerate(entry.outputs):
         view = View(aval, cell.storage, (*chain, (entry, tuple(numbers), i)), root)
         view.cached_tape, view.cached_ref = tape, first + i << 2 | SLOT
+        view.cut = cut
         results.append(wrap(view, aval, node, i))
     return results[0] if entry.single else tuple(results)
 
@@ -259,7 +259,8 @@ def refresh(t) -> None:
     finally:
         state.grad = was
     new = current._cell
-    view.seen, view.array = new.seen, None
+    view.seen = view.known = new.seen
+    view.array = None
     view.cached_tape, view.cached_ref = new.cached_tape, new.cached_ref
     t._node, t._number = current._node, current._number
 

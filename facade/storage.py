@@ -85,13 +85,15 @@ class View:
         chain: ``(entry, numbers, result number)`` per view op, from the storage outwards.
         base: The tensor that owns the storage and whose history the view continues; None if the
             view was made under ``no_grad``, of a tensor with history.
-        detached: Whether it has a base only to continue the history of writes through itself.
+        cut: How many ops of the chain come before a ``detach()``. The base is there only to
+            continue the history of writes from there on.
         seen: The storage's version when the view's value was last derived.
+        known: The same of its history, which the tensor holds.
     """
 
     __slots__ = (
         "__weakref__", "array", "aval", "base", "cached_ref", "cached_tape", "chain",
-        "detached", "device", "seen", "storage",
+        "cut", "device", "known", "seen", "storage",
     )  # fmt: skip
     tape = None
 
@@ -101,8 +103,8 @@ class View:
         self.device = storage.device
         self.chain = chain
         self.base = base
-        self.detached = False
-        self.seen = storage.version
+        self.cut = 0
+        self.seen = self.known = storage.version
         self.array = None
         self.cached_tape: Tape | None = None
         self.cached_ref = 0

@@ -94,7 +94,7 @@ class Tensor(TensorBase):
     @property
     def _base(self) -> "Tensor | None":
         cell = self._cell
-        return cell.base if type(cell) is View and not cell.detached else None
+        return cell.base if type(cell) is View and cell.cut < len(cell.chain) else None
 
     def _is_view(self) -> bool:
         return self._base is not None
@@ -168,7 +168,7 @@ class Tensor(TensorBase):
     def _fresh_node(self):
         """Return the node, derived anew if this is a view of something written since."""
         cell = self._cell
-        if type(cell) is View and cell.seen != cell.storage.version:
+        if type(cell) is View and cell.known != cell.storage.version:
             refresh(self)
         return self._node
 
@@ -326,7 +326,7 @@ class Tensor(TensorBase):
 
     def detach_(self) -> "Tensor":
         """Leave the graph; return self."""
-        if type(self._cell) is View and not self._cell.detached:
+        if type(self._cell) is View and self._cell.cut < len(self._cell.chain):
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using "
                 "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set "
@@ -482,7 +482,7 @@ class Tensor(TensorBase):
         Args:
             tracked: Whether the write has a gradient.
         """
-        several = any(len(entry.outputs) > 1 for entry, _, _ in view.chain)
+        several = any(len(entry.outputs) > 1 for entry, _, _ in view.chain[view.cut :])
         hidden = view.base is None  # made under no_grad, of a tensor with history
         if not hidden and not (several and tracked):
             return
@@ -682,7 +682,8 @@ def _copied(cell, memo: dict):
 
 def _detached(view: View) -> View:
     """Return a new view that has its base only to continue the history of writes through it."""
-    view.seen, view.detached = -1, True
+    view.seen = view.known = -1
+    view.cut = len(view.chain)
     return view
 
 

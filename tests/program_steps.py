@@ -14,9 +14,23 @@ def fitting(x, y):
 
 
 def inside(x, y):
-    """Return ``y``, or its sum if it can't be broadcast to ``x``'s shape."""
+    """Return ``y`` to be written into ``x``, or its sum if it can't be broadcast to its shape."""
     pairs = zip(reversed(x.shape), reversed(y.shape), strict=False)
-    return y if y.ndim <= x.ndim and all(n in (1, m) for m, n in pairs) else y.sum()
+    if y.ndim > x.ndim or any(n not in (1, m) for m, n in pairs):
+        return y.sum()
+    return y.clone() if y is not x and overlap_unnoticed(x, y) else y
+
+
+def overlap_unnoticed(x, y) -> bool:
+    """Return whether two tensors may share places, but PyTorch doesn't look and computes nonsense."""
+    memory = [t.untyped_storage().data_ptr() for t in (x, y)]
+    return memory[0] == memory[1] and not (is_dense(x) and is_dense(y))
+
+
+def is_dense(x) -> bool:
+    """Return whether the elements fill their memory, in any order."""
+    last = sum((n - 1) * step for n, step in zip(x.shape, x.stride(), strict=True))
+    return last + 1 == x.numel() and not overlaps(x)
 
 
 def dim(x, a):

@@ -31,6 +31,7 @@ DIMS = 4
 # What docs/differences.md tells: PyTorch refuses, facade doesn't
 REFUSED = (
     "modified by an inplace operation",
+    "saved tensor that has been detached in-place",
     "A view was created in no_grad mode",
     "is a view and its base or another view of its base has been modified inplace",
 )
@@ -315,28 +316,43 @@ def shrunk(program: list[Step]) -> list[Step]:
     """Return a failing program without what it fails without, in the same way."""
     program = named(program)
     wanted = kind(failure(program))
+
+    def fails(changed: list[Step]) -> bool:
+        return kind(failure(changed)) == wanted
+
     before = None
     while program != before:
         before = program
-        for shorter in shorter_ones(program):
-            if kind(failure(shorter)) == wanted:
-                program = shorter
-                break
+        program = simplified(shortened(program, fails), fails)
     return program
 
 
-def shorter_ones(program: list[Step]):
-    """Yield programs with some steps less, then with simpler ones."""
+def shortened(program: list[Step], fails) -> list[Step]:
+    """Leave steps out: half of them at once, then fewer."""
     size = max(len(program) // 2, 1)
     while size:
-        for start in range(0, len(program), size):
-            yield program[:start] + program[start + size :]
+        start = 0
+        while start < len(program):
+            shorter = program[:start] + program[start + size :]
+            if fails(shorter):
+                program = shorter
+            else:
+                start += size
         size //= 2
-    for i, step in enumerate(program):
-        for simpler in ({"y": "leaf 1"}, {"x": "leaf 0"}, {"x": "leaf 2"}, {"a": 0}, {"b": 0}):
-            ((field, value),) = simpler.items()
-            if not str(getattr(step, field)).startswith(str(value)[:4]):
-                yield [*program[:i], step._replace(**simpler), *program[i + 1 :]]
+    return program
+
+
+def simplified(program: list[Step], fails) -> list[Step]:
+    """Have steps read leaves, and numbers be 0."""
+    for change in ({"y": "leaf 1"}, {"x": "leaf 0"}, {"x": "leaf 2"}, {"a": 0}, {"b": 0}):
+        for i, step in enumerate(program):
+            ((field, value),) = change.items()
+            if str(getattr(step, field)).startswith(str(value)[:4]):
+                continue
+            simpler = [*program[:i], step._replace(**change), *program[i + 1 :]]
+            if fails(simpler):
+                program = simpler
+    return program
 
 
 def main() -> None:

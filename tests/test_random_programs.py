@@ -90,6 +90,35 @@ def masked_by_one_of_its_own_elements(torch):
     return x
 
 
+@KEPT
+def view_read_between_a_write_and_its_gradient(torch):
+    y = leaf(torch, 1.0, 2.0, 3.0)
+    x = y * 2
+    view = x[1:]
+    x[1] = 5.0
+    return view.tolist(), view * 1, torch.autograd.grad((view * view).sum(), y)
+
+
+@KEPT
+def detached_piece_written(torch):
+    x, y = leaf(torch, 1.0, 2.0, 3.0), leaf(torch, 4.0)
+    piece = x.split(2)[0].detach()
+    piece.view(2).mul_(y)
+    return piece * 1, torch.autograd.grad(piece.sum(), y)
+
+
+@KEPT
+def piece_of_a_detached_one_written(torch):
+    x, y = leaf(torch, 1.0, 2.0, 3.0), leaf(torch, 4.0)
+    x.split(2)[0].detach().unbind()[0].mul_(y)
+
+
+@KEPT
+def strides_of_a_broadcast_transposed_operand(torch):
+    x, y = torch.arange(6.0).reshape(3, 2).t(), torch.ones(2, 2, 3)
+    return x + y, y + x, torch.arange(3).expand(2, 3) * x
+
+
 SAVING_NOTHING = [
     "x[1]", "x[1:]", "x[:, ::2]", "x.as_strided((2, 2), (1, 1))", "x.unfold(1, 2, 1)",
     "x.diagonal()", "x.unbind()[1]", "x.cumsum(0)", "x.tril()",
