@@ -21,6 +21,7 @@ from facade import functions as _functions
 from facade import hub as hub
 from facade import linalg as linalg
 from facade import masked as masked
+from facade import nested as nested
 from facade import nn as nn
 from facade import onnx as onnx
 from facade import optim as optim

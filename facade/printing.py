@@ -156,6 +156,13 @@ def values_str(values: np.ndarray, suffixes: Sequence[str]) -> str:
     return _append_suffixes(f"tensor({text}", suffixes, indent)
 
 
+def list_str(prefix: str, items: Sequence[str], suffixes: Sequence[str]) -> str:
+    """Return the text of a list of tensors, given theirs."""
+    lines = ("  " + item.replace("\n", "\n  ") for item in items)
+    text = prefix + "[\n" + ",\n".join(lines) + "\n]"
+    return _append_suffixes(text, suffixes, len(prefix))
+
+
 def format_scalar(values: Any, spec: str) -> str:
     """Return ``format(tensor, spec)`` of a 0-d tensor: its Python number, formatted.
 

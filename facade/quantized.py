@@ -8,11 +8,11 @@ import numpy as np
 from facade import aten, dtypes, layouts, printing
 from facade.avals import aval
 from facade.binding import public
+from facade.composed import ComposedTensor
 from facade.errors import no_dimension
 from facade.parts import Parts
-from facade.recording import TensorBase, record
+from facade.recording import record
 from facade.tensor import Tensor
-from facade.torch_function import disabled
 
 _KEPT_IN = {
     dtypes.quint8: dtypes.uint8,
@@ -70,51 +70,37 @@ class QuantizedCell(Parts):
         ):
             raise self.refusal(spec.name)
         if spec.name == "relu":
-            return x.like(aten.clamp_min(x.codes, x.quantizer.zero_point))
-        return x.like(record(spec, (x.codes, *rest), static))
+            return x.like(aten.clamp_min(x.elements, x.quantizer.zero_point))
+        return x.like(record(spec, (x.elements, *rest), static))
 
 
 def _dequantized(x) -> Any:
     return x.dequantize() if isinstance(x, QuantizedTensor) else x
 
 
-class QuantizedTensor(Tensor):
-    """A tensor of whole numbers that stand for floating ones.
+class QuantizedTensor(ComposedTensor):
+    """A tensor of whole numbers that stand for floating ones: ``elements``, by a quantizer."""
 
-    Attributes:
-        codes: The whole numbers.
-        quantizer: What they stand for.
-    """
-
-    __torch_function__: Any = staticmethod(disabled)
     is_quantized = True
-    codes: Tensor
     quantizer: Quantizer
 
     @staticmethod
     def make(codes: Tensor, quantizer: Quantizer, dtype: dtypes.dtype) -> "QuantizedTensor":
-        made: Any = TensorBase.__new__(QuantizedTensor)
-        made._cell = QuantizedCell(codes.device)
-        made._aval = aval(codes._aval.shape, dtype, codes._aval.strides)
-        made._node, made._number = None, 0
-        made.codes, made.quantizer = codes, quantizer
+        known = aval(codes._aval.shape, dtype, codes._aval.strides)
+        made = QuantizedTensor._bare(QuantizedCell(codes.device), known, codes)
+        made.quantizer = quantizer
         return made
 
-    def like(self, codes: Tensor) -> "QuantizedTensor":
-        """Return codes that stand for the same."""
-        return QuantizedTensor.make(codes, self.quantizer, self.dtype)
-
-    def moved(self, move) -> "QuantizedTensor":
-        """Return this with its codes on another device."""
-        return self.like(move(self.codes))
+    def like(self, elements: Tensor) -> "QuantizedTensor":
+        return QuantizedTensor.make(elements, self.quantizer, self.dtype)
 
     def dequantize(self) -> Tensor:
         """Return what the codes stand for."""
-        return aten.dequantize(self.codes, *self.quantizer.along(self.ndim))
+        return aten.dequantize(self.elements, *self.quantizer.along(self.ndim))
 
     def int_repr(self) -> Tensor:
         """Return the codes."""
-        return self.codes.clone()
+        return self.elements.clone()
 
     def qscheme(self) -> layouts.qscheme:
         """Return how the codes are to be read."""
@@ -153,10 +139,6 @@ class QuantizedTensor(Tensor):
                 "improved?  If so, please report an enhancement request to PyTorch.)"
             )
 
-    def detach(self) -> "QuantizedTensor":
-        """Return an alias."""
-        return self.like(self.codes.detach())
-
     def item(self):
         """Return the only element as a Python number."""
         return self.dequantize().item()
@@ -184,14 +166,8 @@ class QuantizedTensor(Tensor):
             suffixes.append(f"axis={q.axis}")
         return printing.values_str(self.dequantize()._host(), suffixes)
 
-    def __format__(self, spec: str) -> str:
-        return object.__format__(self, spec)
-
-    def __deepcopy__(self, memo) -> "QuantizedTensor":
-        return memo.setdefault(id(self), self.like(self.codes.clone()))
-
     def __reduce_ex__(self, protocol):
-        return QuantizedTensor.make, (self.codes, self.quantizer, self.dtype)
+        return QuantizedTensor.make, (self.elements, self.quantizer, self.dtype)
 
 
 _PER_CHANNEL = (

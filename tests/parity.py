@@ -92,6 +92,9 @@ def assert_same(ours, theirs, tolerance=None):
 
 def assert_same_tensor(ours, theirs, tolerance=None):
     """Compare shape, dtype, strides, requires_grad, grad_fn's name and the values."""
+    if theirs.is_nested:
+        assert repr(ours) == repr(theirs), f"{ours!r} is not {theirs!r}"
+        return assert_same(ours.unbind(), theirs.unbind(), tolerance)
     assert tuple(ours.shape) == tuple(theirs.shape), f"{ours.shape} is not {theirs.shape}"
     assert repr(ours.dtype) == repr(theirs.dtype), f"{ours.dtype} is not {theirs.dtype}"
     assert ours.requires_grad == theirs.requires_grad

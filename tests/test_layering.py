@@ -28,7 +28,7 @@ LEVELS = [
         "program",
     ],
     ["graph", "storage", "parts", "explanation"],
-    ["recording", "views", "torch_function", "tensor", "overlap", "_C", "overrides"],
+    ["recording", "views", "torch_function", "tensor", "composed", "overlap", "_C", "overrides"],
     ["casts", "aten", "underived", "outs", "binding", "random", "autograd", "functions"],
     [
         *("sparse", "nested", "quantized"),

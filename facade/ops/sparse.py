@@ -23,7 +23,7 @@ def _unchanged(operands: list, name: str) -> tuple[int, ...]:
 
 
 @op(public="", grad_name=_name, strides=_unchanged)
-def sparse_part(values: Raw, name: str) -> jax.Array:
+def elements_of(values: Raw, name: str) -> jax.Array:
     """Return the values, as a result of the op whose backward is called ``name``."""
     return values
 

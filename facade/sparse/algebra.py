@@ -147,8 +147,8 @@ def add(input, other, alpha=None, name: str = "AddBackward0"):
 def _renamed(x, name: str) -> Any:
     """Return a result with the name that its backward has in PyTorch."""
     if not isinstance(x, SparseTensor):
-        return aten.sparse_part(x, name)
-    return x.like(aten.sparse_part(x.elements, name))
+        return aten.elements_of(x, name)
+    return x.like(aten.elements_of(x.elements, name))
 
 
 @_handles("sub")
@@ -211,7 +211,7 @@ def permute(input: Any, dims, name: str = "PermuteBackward0"):
     coordinates = aten.index_select(input.coordinates, 0, _at(np.array(order[:sparse]), input))
     shape = tuple(input.shape[d] for d in order)
     unmoved = input.coalesced and order == sorted(order)
-    return CooTensor.make(coordinates, aten.sparse_part(input.elements, name), shape, unmoved)
+    return CooTensor.make(coordinates, aten.elements_of(input.elements, name), shape, unmoved)
 
 
 def _check_coordinates(op: str, x: Any) -> None:

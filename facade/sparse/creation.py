@@ -106,7 +106,7 @@ def _compressed(indices, device) -> Tensor:
 def _history(elements: Tensor, name: str, requires_grad: bool) -> Tensor:
     """Return elements that are a leaf of their own, or continue their history."""
     if elements.requires_grad and not requires_grad:
-        return aten.sparse_part(elements, name)
+        return aten.elements_of(elements, name)
     if requires_grad and not (elements.dtype.is_floating_point or elements.dtype.is_complex):
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
     return elements.detach().requires_grad_(requires_grad)
@@ -164,7 +164,7 @@ def to_sparse(self: Tensor, sparse_dim=None, *, layout=None, blocksize=None, den
     if layout not in (None, layouts.sparse_coo):
         raise NotImplementedError(f"to_sparse: layout {layout} is not there")
     if isinstance(self, CsrTensor):
-        return self.coo().like(aten.sparse_part(self.elements, "ToSparseBackward1"))
+        return self.coo().like(aten.elements_of(self.elements, "ToSparseBackward1"))
     if isinstance(self, CooTensor):
         return self
     count = self.ndim if sparse_dim is None else sparse_dim

@@ -1,6 +1,5 @@
 """Sparse tensors: the elements that are kept and their places."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -8,13 +7,10 @@ import numpy as np
 
 from facade import aten, devices, dtypes, layouts, printing
 from facade.avals import aval
+from facade.composed import ComposedTensor
 from facade.errors import no_dimension
-from facade.graph import AccumulateGrad
 from facade.parts import Parts
-from facade.recording import TensorBase
-from facade.tape import state
 from facade.tensor import Tensor
-from facade.torch_function import disabled
 
 HANDLERS: dict = {}  # name of an op -> what it makes of sparse tensors; algebra.py fills it
 
@@ -40,31 +36,18 @@ class SparseCell(Parts):
         return handler(*operands, *static)
 
 
-class SparseTensor(Tensor):
-    """A tensor that keeps some of its elements; the others are zero.
+class SparseTensor(ComposedTensor):
+    """A tensor that keeps some of its elements, ``(nnz, *dense)``; the others are zero."""
 
-    Attributes:
-        elements: Their values, ``(nnz, *dense)``. It carries the history, so an op that is recorded
-            on it has its gradient without more ado, and a leaf's gradient arrives there.
-    """
-
-    __torch_function__: Any = staticmethod(disabled)
     called = ""  # what PyTorch's messages call the layout
-    elements: Tensor
 
     @classmethod
-    def _bare(cls, shape: tuple, elements: Tensor) -> Any:
-        made: Any = TensorBase.__new__(cls)
-        made._cell = SparseCell(elements.device, cls.layout)
-        made._aval = aval(tuple(shape), elements.dtype, (0,) * len(shape))
-        made.elements = elements
-        return made
+    def _of(cls, shape: tuple, elements: Tensor) -> Any:
+        cell = SparseCell(elements.device, cls.layout)
+        known = aval(tuple(shape), elements.dtype, (0,) * len(shape))
+        return cls._bare(cell, known, elements)
 
     # ---- what a layout says ----
-
-    def like(self, elements: Tensor) -> Any:
-        """Return a tensor with other elements at the same places."""
-        raise NotImplementedError
 
     def places(self) -> Tensor:
         """Return where the elements are, ``(sparse_dim, nnz)``."""
@@ -76,10 +59,6 @@ class SparseTensor(Tensor):
 
     def once(self) -> Any:
         """Return this with no place occurring twice."""
-        raise NotImplementedError
-
-    def moved(self, move: Callable[[Tensor], Tensor]) -> Any:
-        """Return this of parts that were moved to another device."""
         raise NotImplementedError
 
     def _shown_places(self) -> dict[str, Tensor]:
@@ -100,7 +79,7 @@ class SparseTensor(Tensor):
 
     def values(self) -> Tensor:
         """Return the elements."""
-        return aten.sparse_part(self.elements, "ValuesBackward0")
+        return aten.elements_of(self.elements, "ValuesBackward0")
 
     def to_dense(self, dtype=None, *, masked_grad: bool | None = None) -> Tensor:
         """Return the same values as a tensor in strides."""
@@ -113,74 +92,6 @@ class SparseTensor(Tensor):
         raise TypeError(
             f"can't convert {self.called} layout tensor to numpy. Use Tensor.to_dense() first."
         )
-
-    # ---- history: that of the elements ----
-
-    @property
-    def _node(self) -> Any:
-        return self.elements._fresh_node()
-
-    @_node.setter
-    def _node(self, node: Any) -> None:
-        if "elements" not in vars(self):  # made as a Parameter, say, without its parts
-            raise self._cell.refusal("a subclass")
-        self.elements._node = node
-
-    @property
-    def _number(self) -> Any:
-        return self.elements._number
-
-    @property
-    def _grad(self) -> Any:
-        found = self.elements._grad
-        return None if found is None else self._shown_gradient(found)
-
-    @_grad.setter
-    def _grad(self, value: Any) -> None:
-        if value is not None and not isinstance(value, SparseTensor):
-            raise self._cell.refusal("a strided gradient")
-        self.elements._grad = None if value is None else value.elements
-
-    def _shown_gradient(self, gradient: Tensor) -> Any:
-        """Return the gradient of this, given that of its elements."""
-        return self.like(gradient)
-
-    def requires_grad_(self, requires_grad: bool = True) -> "SparseTensor":
-        """Say whether operations on this leaf are recorded; return it."""
-        self.elements.requires_grad_(requires_grad)
-        return self
-
-    def retain_grad(self) -> None:
-        """Have ``backward()`` fill ``grad`` here too."""
-        self.elements.retain_grad()
-
-    def register_hook(self, hook):
-        """Call ``hook(grad)`` when the gradient is computed; what it returns replaces it."""
-
-        def call(gradient: Tensor):
-            replaced = hook(self._shown_gradient(gradient))
-            return None if replaced is None else replaced.elements
-
-        return self.elements.register_hook(call)
-
-    def detach(self) -> Any:
-        """Return an alias outside the graph."""
-        return self.like(self.elements.detach())
-
-    def write(self, value: Any, expanded: bool = False) -> "SparseTensor":
-        """Make ``value`` this tensor's value: take over its parts."""
-        if type(value) is not type(self) or value.shape != self.shape:
-            raise self._cell.refusal("writing another layout or shape into this")
-        if state.grad and type(self._node) is AccumulateGrad:
-            raise RuntimeError(
-                "a leaf Variable that requires grad is being used in an in-place operation."
-            )
-        if value.dtype is not self.dtype:
-            value = value.to(self.dtype)
-        vars(self).update(vars(value))
-        return self
-
-    # ---- printing and copying ----
 
     def __repr__(self, *, tensor_contents: str | None = None) -> str:
         parts = {name: t._host() for name, t in self._shown_places().items()}
@@ -198,14 +109,6 @@ class SparseTensor(Tensor):
         }
         suffixes = [fact for fact, shown in facts.items() if shown]
         return printing.parts_str(parts, suffixes, new_line=self.is_sparse)
-
-    def __format__(self, spec: str) -> str:
-        return object.__format__(self, spec)
-
-    def __deepcopy__(self, memo) -> Any:
-        if id(self) not in memo:
-            memo[id(self)] = self.like(copy.deepcopy(self.elements, memo))
-        return memo[id(self)]
 
 
 def rebuild(layout: layouts.layout, parts: tuple) -> SparseTensor:
@@ -238,7 +141,7 @@ class CooTensor(SparseTensor):
 
     @staticmethod
     def make(coordinates: Tensor, elements: Tensor, shape: tuple, coalesced: bool) -> "CooTensor":
-        made = CooTensor._bare(shape, elements)
+        made = CooTensor._of(shape, elements)
         made.coordinates, made.coalesced = coordinates, coalesced
         return made
 
@@ -346,7 +249,7 @@ class CsrTensor(SparseTensor):
 
     @staticmethod
     def make(starts: Tensor, columns: Tensor, elements: Tensor, shape: tuple) -> "CsrTensor":
-        made = CsrTensor._bare(shape, elements)
+        made = CsrTensor._of(shape, elements)
         made.starts, made.columns = starts, columns
         return made
 
@@ -361,7 +264,7 @@ class CsrTensor(SparseTensor):
         rows, columns = coo.coordinates._host()
         starts = np.searchsorted(rows, np.arange(coo.shape[0] + 1))
         starts, columns = (Tensor._from_array(x, coo.device) for x in (starts, columns))
-        elements = aten.sparse_part(coo.elements, name) if name else coo.elements
+        elements = aten.elements_of(coo.elements, name) if name else coo.elements
         return CsrTensor.make(starts, columns, elements, coo.shape)
 
     def like(self, elements: Tensor) -> "CsrTensor":
