@@ -482,7 +482,7 @@ class Tensor(TensorBase):
         Args:
             tracked: Whether the write has a gradient.
         """
-        several = any(len(entry.outputs) > 1 for entry, _, _ in view.chain[view.cut :])
+        several = any(not entry.single for entry, _, _ in view.chain[view.cut :])
         hidden = view.base is None  # made under no_grad, of a tensor with history
         if not hidden and not (several and tracked):
             return

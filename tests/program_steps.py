@@ -22,7 +22,7 @@ def inside(x, y):
 
 
 def overlap_unnoticed(x, y) -> bool:
-    """Return whether two tensors may share places, but PyTorch doesn't look and computes nonsense."""
+    """Return whether two tensors may share places where PyTorch doesn't look."""
     memory = [t.untyped_storage().data_ptr() for t in (x, y)]
     return memory[0] == memory[1] and not (is_dense(x) and is_dense(y))
 
@@ -120,7 +120,7 @@ def unseen(s, x, y, a, b):
 
 @write
 def detached_write(s, x, y, a, b):
-    (x.detach() if a % 2 else x.data).add_(1)
+    x.detach().add_(1)
 
 
 @write
@@ -145,6 +145,12 @@ def index_put(s, x, y, a, b):
     at = places(s.torch, x, 0, a)
     values = x.new_ones(()) * 0.5 if x.is_floating_point() else x.new_ones(())
     x.index_put_((at,), values, accumulate=b % 2 == 0)
+
+
+@write
+def index_fill(s, x, y, a, b):
+    if x.numel():  # of an empty tensor PyTorch complains in words of its storage
+        x.index_fill_(0, places(s.torch, x, 0, a), b % 3)
 
 
 @write
@@ -177,7 +183,7 @@ def gradient(s, x, y, a, b):
     found = s.torch.autograd.grad(
         weighted(s.torch, x * x), s.tensors[a % 2], create_graph=True, allow_unused=True
     )
-    return found[0]
+    return None if found[0] is None else found[0].contiguous() * 1
 
 
 def hook(s, x, y, a, b):
@@ -230,7 +236,7 @@ STEPS = {
     "fill_": write(lambda s, x, y, a, b: x.fill_(a % 5)),
     "tanh_": write(lambda s, x, y, a, b: x.tanh_()),
     "new leaf": lambda s, x, y, a, b: x.detach().clone().requires_grad_(),
-    "detach_": lambda s, x, y, a, b: x.detach_() and None,
+    "detach_": lambda s, x, y, a, b: (x.view_as(x) if a % 2 else x * 1).detach_(),
     "unseen": unseen,
     "detached write": detached_write,
     "late view": late_view,
@@ -244,7 +250,7 @@ STEPS = {
     "add to row": write(lambda s, x, y, a, b: x[a % 3].add_(inside(x[a % 3], y))),
     "masked_fill_": write(lambda s, x, y, a, b: x.masked_fill_(x > 0, a % 3)),
     "index_put_": index_put,
-    "index_fill_": write(lambda s, x, y, a, b: x.index_fill_(0, places(s.torch, x, 0, a), b % 3)),
+    "index_fill_": index_fill,
     "index_add_": write(
         lambda s, x, y, a, b: x.index_add_(0, places(s.torch, x, 0, a), x[places(s.torch, x, 0, b)])
     ),

@@ -119,6 +119,19 @@ def strides_of_a_broadcast_transposed_operand(torch):
     return x + y, y + x, torch.arange(3).expand(2, 3) * x
 
 
+@KEPT
+def strided_view_of_overlapping_windows(torch):
+    x = torch.arange(6.0).requires_grad_()
+    windows = x.as_strided((2, 2), (1, 1), 1)
+    again = windows.as_strided((2, 2), (1, 1), 1)
+    return again, torch.autograd.grad((again * again).sum(), x)
+
+
+@KEPT
+def only_piece_written(torch):
+    (leaf(torch, 1.0, 2.0) * 2).split(2)[0].mul_(2)
+
+
 SAVING_NOTHING = [
     "x[1]", "x[1:]", "x[:, ::2]", "x.as_strided((2, 2), (1, 1))", "x.unfold(1, 2, 1)",
     "x.diagonal()", "x.unbind()[1]", "x.cumsum(0)", "x.tril()",

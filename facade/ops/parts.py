@@ -299,14 +299,13 @@ def element_at(places, shape: tuple, strides: tuple):
     Returns:
         The elements' numbers, and whether each place is the tensor's.
     """
-    number, inside = 0, places >= 0
+    number = 0
     for d in sorted(range(len(shape)), key=lambda d: -strides[d]):
-        if strides[d] and shape[d] != 1:
-            position = places // strides[d]
-            inside &= position < shape[d]
+        if strides[d]:
+            position = (places // strides[d]).clip(0, shape[d] - 1)
             number = number + position * math.prod(shape[d + 1 :])
-            places = places % strides[d]
-    return number, inside & (places == 0)
+            places = places - position * strides[d]
+    return number, places == 0
 
 
 @op(public="", geometry=lambda shape, strides, start, size, stride, storage_offset, own: (
