@@ -276,3 +276,39 @@ def test_uninitialized_parameters_are_empty_to_functions():
     assert (facade.nn.LazyLinear(2).weight + 1).numel() == 0
     with pytest.raises(ValueError, match="uninitialized"):
         torch.nn.LazyLinear(2).weight + 1
+
+
+def test_gradients_have_the_places_of_their_tensor():
+    gradients = []
+    for module in (facade, torch):
+        x = module.sparse_coo_tensor([[1], [0]], [2.0], (2, 2), requires_grad=True)
+        d = module.ones(2, 2, requires_grad=True)
+        (x @ d).sum().backward()
+        (x.detach() * d).to_dense().sum().backward()
+        gradients.append((x.grad, d.grad))
+    assert gradients[0][0].is_sparse and gradients[0][0].to_dense().tolist() == [[0, 0], [2, 0]]
+    assert gradients[1][0].tolist() == [[2.0, 2.0], [2.0, 2.0]]
+    assert gradients[0][1].tolist() == gradients[1][1].tolist() == [[2.0, 2.0], [2.0, 0.0]]
+
+
+def test_sums_are_coalesced():
+    for module, kept in ((facade, 1), (torch, 2)):
+        x = module.sparse_coo_tensor([[0, 0]], [1.0, 2.0], (2,))
+        assert (x + x)._nnz() == kept
+        assert (x + x).to_dense().tolist() == [6.0, 0.0]
+
+
+def test_gradients_of_embeddings_are_dense():
+    for module in (facade, torch):
+        layer = module.nn.Embedding(3, 1, sparse=True)
+        layer(module.tensor([1, 1])).sum().backward()
+        assert layer.weight.grad.is_sparse is (module is torch)
+        assert layer.weight.grad.to_dense().tolist() == [[0.0], [2.0], [0.0]]
+
+
+def test_composed_tensors_are_of_subclasses():
+    x = facade.eye(2)
+    made = (x.to_sparse(), facade.nested.nested_tensor([x]))
+    made += (facade.quantize_per_tensor(x, 0.1, 0, facade.quint8),)
+    for tensor in made:
+        assert isinstance(tensor, facade.Tensor) and type(tensor) is not facade.Tensor

@@ -61,8 +61,8 @@ EXPRESSIONS = """
     a*2 2*a a+1 a+a r*r a-a a-1 a/2 a/a a*torch.tensor(2.) r+r r-1 r/2
     a+torch.ones(3) a*torch.ones(3) a+nested([torch.ones(1,3),torch.ones(2,3)])
     F.linear(a,w) F.linear(r,w,torch.ones(4)) torch.matmul(a,w.t()) torch.matmul(r,r.transpose(1,2))
-    a.transpose(1,2) r.clone() r.detach() r.double() a.to(torch.int32) torch.softmax(r,-1)
-    torch.zeros_like(a) torch.ones_like(a) torch.cat([r,a]) a.clone().mul_(2) a.clone().fill_(1)
+    repr(a.transpose(1,2)) r.clone() r.detach() r.double() a.to(torch.int32) torch.softmax(r,-1)
+    torch.zeros_like(a) torch.ones_like(a) torch.cat([a,a]) a.clone().mul_(2) a.clone().fill_(1)
     a.clone().add_(1.) a.item() nest().requires_grad_()
 """
 GRADIENTS = """
