@@ -104,6 +104,38 @@ def test_untracked_view_of_a_constant():
     assert w.grad.tolist() == [1.0, 1.0]
 
 
+def test_views_without_gradients_say_so():
+    for module in (facade, torch):
+        x = module.ones(3, requires_grad=True)
+        with module.no_grad():
+            view = x[:2]
+        assert view.requires_grad is (module is torch)
+        assert view.grad_fn is None
+
+
+def test_view_of_what_got_a_history():
+    for module in (facade, torch):
+        x, w = module.ones(2, 2), module.ones(2, requires_grad=True)
+        view = x.diagonal()
+        x.mul_(w)
+        if module is torch:
+            with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
+                view.zero_()
+            view * 1
+        view.zero_()
+        x.sum().backward()
+        assert w.grad.tolist() == [1.0, 1.0]
+
+
+def test_data_written_after_it_was_saved():
+    for module, gradient in ((facade, -1.0), (torch, 1.0)):
+        x = module.tensor([-2.0], requires_grad=True)
+        y = x.abs()
+        x.data.add_(4)
+        y.backward()
+        assert x.grad.tolist() == [gradient]
+
+
 def test_shared_memory_is_a_mark():
     x = facade.zeros(2).share_memory_()
     assert x.is_shared()
