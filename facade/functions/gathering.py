@@ -88,7 +88,14 @@ def scatter_reduce(
 @public(out=True)
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Take the positions ``index`` along ``dim``."""
-    if input.ndim:
+    size = _size(input, dim)
+    if not size and index.numel():
+        raise RuntimeError("index_select(): self indexing axis dim should be positive")
+    second = input.ndim > 1 and dim in (1, 1 - input.ndim)
+    if second or not input.numel():  # where PyTorch has another kernel
+        text = f"INDICES element is out of DATA bounds, id={{index}} axis_dim={size}"
+        _in_range(input, dim, index, text=text)
+    elif input.ndim:
         _in_range(input, dim, index, IndexError, text="index out of range in self")
     return aten.index_select(input, dim, index)
 
@@ -124,7 +131,7 @@ def index_reduce(
     include_self: bool = True,
 ) -> Tensor:  # fmt: skip
     """Combine ``source`` by ``reduce`` at the positions ``index`` along ``dim``."""
-    _in_range(input, dim, index)
+    _in_range(input, dim, index, IndexError, text="index out of range in self")
     return aten.index_reduce(input, dim, index, source, reduce, include_self)
 
 
@@ -208,6 +215,8 @@ def _unsafe_masked_index_put_accumulate(
 @public(out=True)
 def take(input: Tensor, index: Tensor) -> Tensor:
     """Read elements by their number in row-major order."""
+    if not input.numel() and index.numel():
+        raise IndexError("take(): tried to take from an empty tensor")
     _in_flat_range(input, index)
     return aten.take(input, index)
 
@@ -222,6 +231,8 @@ def _in_flat_range(input: Tensor, index: Tensor) -> None:
 @public(inplace=True)
 def put(input: Tensor, index: Tensor, source: Tensor, accumulate: bool = False) -> Tensor:
     """Write, or add to, elements by their number in row-major order."""
+    if not input.numel() and index.numel():
+        raise IndexError("put_(): Tried to put elements into an empty tensor")
     _in_flat_range(input, index)
     return aten.put(input, index, source, accumulate)
 

@@ -218,7 +218,10 @@ def _integers(part: Tensor, indices: dict[int, Tensor]) -> tuple[tuple[Tensor, .
             tensors.extend(places)
             dims.extend(range(dim, dim + len(places)))
             continue
-        check_range(index, part._aval.shape[dim], len(tensors))
+        size = part._aval.shape[dim]
+        text = None if size else "index is out of bounds for dimension with size 0"
+        if not size or part.numel():  # nothing is read where another dimension is empty
+            check_range(index, size, len(tensors), text=text)
         tensors.append(index if index.device is part.device else index.to(part.device))
         dims.append(dim)
     if len(tensors) > 1:
@@ -455,8 +458,6 @@ def _index_put(part: Tensor, indices: dict[int, Tensor], value) -> None:
     if not isinstance(value, Tensor):
         part.write(aten.index_put_number(part, value, tensors, dims), expanded=True)
         return
-    if value.ndim == 0 and value.dtype is not part.dtype:
-        value = value.to(part.dtype)
     shape = value._aval.shape
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]

@@ -155,7 +155,30 @@ def sum_to_size(input: Tensor, *size) -> Tensor:
 @public(out=True)
 def sort(input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False):
     """Return the values in order and where each was; equal ones stay in their order."""
+    _check_order("sort", input, dim, descending)
     return return_types.sort(*aten.sort(input, dim, descending, stable))
+
+
+@public
+def argsort(
+    input: Tensor, dim: int = -1, descending: bool = False, *, stable: bool = False
+) -> Tensor:
+    """Return the places that put ``input`` in order."""
+    _check_order("argsort", input, dim, descending)
+    return aten.argsort(input, dim, descending, stable)
+
+
+def _check_order(name: str, input, dim, descending) -> None:
+    """Check that ``dim`` is no bool, for one would be meant as ``descending``.
+
+    Raises:
+        TypeError: it is.
+    """
+    if isinstance(dim, bool):
+        raise no_overload(name, (input, dim, descending), {}, (
+            "Tensor input, *, bool stable, int dim = -1, bool descending = False",
+            "Tensor input, int dim = -1, bool descending = False",
+        ))  # fmt: skip
 
 
 @public(out=True)

@@ -149,17 +149,20 @@ def movedim(input: Tensor, source, destination) -> Tensor:
         RuntimeError: a dimension is named twice, or the lists differ in length.
     """
     source, destination = ((d,) if isinstance(d, int) else tuple(d) for d in (source, destination))
+    size = max(input.ndim, 1)
     if len(source) != len(destination):
         raise RuntimeError(
             f"movedim: Invalid source or destination dims: source ({list(source)} dims) should "
             "contain the same number of dims as destination "
             f"({list(destination)} dims)"
         )
-    at = [wrap_dim(d, input.ndim) for d in source]
-    to = [wrap_dim(d, input.ndim) for d in destination]
+    at = [wrap_dim(d, size) for d in source]
+    to = [wrap_dim(d, size) for d in destination]
     for name, wrapped, given in (("source", at, source), ("destination", to, destination)):
         if len(set(wrapped)) < len(wrapped):
             raise RuntimeError(f"movedim: repeated dim in `{name}` ({list(given)})")
+    if not input.ndim:
+        return aten.alias(input)
     order = [d for d in range(input.ndim) if d not in at]
     for place, dim in sorted(zip(to, at, strict=True)):
         order.insert(place, dim)

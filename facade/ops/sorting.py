@@ -37,8 +37,8 @@ def sort(input: Array, dim: int, descending: bool, stable: bool):
     return tuple(_sorted(input, wrap_dim(dim, input.ndim), descending))
 
 
-@op(check=_check_sort, strides=like_first, differentiable=False)
-def argsort(input: Array, dim: int = -1, descending: bool = False, stable: bool = False):
+@op(public="", check=_check_sort, strides=like_first, differentiable=False)
+def argsort(input: Array, dim: int, descending: bool, stable: bool):
     """Return the places that put ``input`` in order."""
     return _sorted(input, wrap_dim(dim, input.ndim), descending)[1]
 
