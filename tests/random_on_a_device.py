@@ -117,7 +117,7 @@ def raises_as_on_the_cpu():
         "torch.randint(3, 3, (2,), device=d)": RuntimeError,
         "torch.empty(3, device=d).normal_(0, -1)": RuntimeError,
         "torch.multinomial(torch.ones(3, device=d), 5)": RuntimeError,
-        "torch.normal(torch.ones(3, device=d), -torch.ones(3, device=d))": RuntimeError,
+        "torch.normal(torch.ones(3, device=d), -torch.ones(3, device=d)).tolist()": RuntimeError,
     }.items():
         with pytest.raises(error):
             eval(code, {"torch": torch, "d": DEVICE})

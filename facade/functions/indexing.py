@@ -309,13 +309,15 @@ def check_range(index: Tensor, size: int, dim: int, error: type[Exception] = Ind
 
 
 def check_within(
-    values: Tensor, least: int, greatest: float, error, ignored: int | None = None
-) -> None:
+    values: Tensor, least: float, greatest: float, error, ignored: int | None = None,
+    nan: bool = False,
+) -> None:  # fmt: skip
     """Check that values lie within bounds: now if they are at hand, else once they are computed.
 
     Args:
         error: ``(place, value) -> exception`` for the first that doesn't.
         ignored: A value that always may occur.
+        nan: Whether a NaN may.
     """
     if not values.numel() or values.is_meta:
         return
@@ -327,10 +329,12 @@ def check_within(
     if exact is None:
         if not are_checked():
             return
-        later(aten.first_outside(values, least, greatest, ignored)._cell, noted(error))
+        later(aten.first_outside(values, least, greatest, ignored, nan)._cell, noted(error))
         return
     flat = exact.reshape(-1)
     wrong = ~((flat >= least) & (flat <= greatest)) & (flat != ignored)
+    if nan:
+        wrong &= flat == flat
     if wrong.any():
         place = int(wrong.argmax())
         raise error(place, flat[place])

@@ -9,7 +9,6 @@ from facade.casts import without_autocast
 from facade.errors import no_overload
 from facade.functions.construction import tensor
 from facade.functions.creation import zeros
-from facade.functions.indexing import nonzero
 from facade.functions.strided import as_strided
 from facade.tensor import Tensor
 
@@ -110,14 +109,6 @@ def is_distributed(input: Tensor) -> bool:
 
 
 # ---- places ----
-
-
-@public
-def nonzero_static(input: Tensor, *, size: int, fill_value: int = -1) -> Tensor:
-    """Return ``size`` places of elements that are not zero, a row each, filled up if need be."""
-    found = nonzero(input)[:size].contiguous()
-    missing = size - found.shape[0]
-    return aten.cat((found, found.new_full((missing, input.ndim), fill_value)), 0)
 
 
 @public(method=False)

@@ -1,5 +1,6 @@
 """Draw from distributions that tensors describe: ``normal``, ``bernoulli``, ``multinomial``, ..."""
 
+import math
 import operator
 from typing import Any
 
@@ -8,7 +9,6 @@ import numpy as np
 from facade import aten, dtypes, mersenne
 from facade.avals import aval
 from facade.binding import public
-from facade.devices import CPU
 from facade.errors import bad_argument, broadcast_shapes
 from facade.functions.creation import creation, whole_numbers
 from facade.functions.draws import (
@@ -21,12 +21,12 @@ from facade.functions.draws import (
     draw_with,
     is_number,
     is_whole,
-    leaf,
     one_of,
     overloads,
     put,
     with_zero_grad,
 )
+from facade.functions.indexing import check_within
 from facade.functions.random import DTYPE_AND_DEVICE, Options, create
 from facade.mersenne.categorical import check_arguments
 from facade.mersenne.checks import require
@@ -93,26 +93,23 @@ def _scaled(mean, std: Tensor, generator, out) -> Tensor:
     """Return numbers around ``mean``, a number or a tensor, with each of the deviations."""
     if std.is_complex():
         raise RuntimeError("normal expects standard deviation to be non-complex")
-    if std.numel() and not std.is_meta and not bool(aten.ge(std, 0).all()):
-        raise RuntimeError("normal expects all elements of std >= 0.0")
+    negative = RuntimeError("normal expects all elements of std >= 0.0")
+    check_within(std, 0, math.inf, lambda *_: negative)
     tensors = (mean, std) if isinstance(mean, Tensor) else (std,)
     where, kind = _place_and_dtype(tensors[0], out)
     shape = broadcast_shapes(*(tuple(t.shape) for t in tensors))
     z = draw(NORMAL, (0.0, 1.0), aval(shape, kind), where, generator)
-    # On the host, since XLA would round the product and the sum as one.
-    z = leaf(_product(z, std)) if where is CPU else z.mul_(std.detach())
-    z = z.add_(mean.detach() if isinstance(mean, Tensor) else mean)
+    z = (
+        aten.rounded_mul(z, std.detach())
+        .to(kind)
+        .add_(mean.detach() if isinstance(mean, Tensor) else mean)
+    )
     return _finish(f"NormalBackward{1 + len(tensors)}", tensors, z, out)
 
 
 def _place_and_dtype(source: Tensor, out: Tensor | None) -> tuple:
     given = source if out is None else out
     return source.device, given.dtype
-
-
-def _product(z: Tensor, std: Tensor) -> np.ndarray:
-    common = dtypes.promote_types(z.dtype, std.dtype).numpy
-    return (z._host().astype(common) * std._host().astype(common)).astype(z.dtype.numpy)
 
 
 def _finish(grad_name: str, sources: tuple, value: Tensor, out: Tensor | None) -> Tensor:

@@ -188,6 +188,17 @@ def _(primals, tangents):
 # What PyTorch's own functions multiply and divide by is no tensor to them
 
 
+@op(public="", differentiable=False, promotes=Promote.SAME)
+def rounded_mul(input: Array, other: Array):
+    """Return the product rounded before anything is added to it, as ops one by one are.
+
+    XLA's compiler on the CPU makes one instruction of a product and a sum, which rounds once. What
+    is chosen by its value it can't move.
+    """
+    product = input * other
+    return jnp.where(product == product, product, jnp.nan)
+
+
 @op(public="", promotes=Promote.SAME, grad_name="MulBackward1")
 def mul_scalar(input: Array, other: Scalar):
     """Return ``input * other``."""

@@ -56,7 +56,9 @@ def add_at(base: jax.Array, at, values: jax.Array, mode: str = IN_RANGE) -> jax.
 
 
 @op(public="", differentiable=False)
-def first_outside(values: Raw, least: int, greatest: float, ignored: int | None) -> jax.Array:
+def first_outside(
+    values: Raw, least: float, greatest: float, ignored: int | None, nan: bool = False
+) -> jax.Array:
     """Return the place of the first value out of bounds, and that value; -1 if there is none."""
     flat = values.reshape(-1)
     if not jnp.issubdtype(flat.dtype, jnp.floating):
@@ -64,9 +66,26 @@ def first_outside(values: Raw, least: int, greatest: float, ignored: int | None)
     wrong = ~((flat >= least) & (flat <= greatest))
     if ignored is not None:
         wrong &= flat != ignored
+    if nan:
+        wrong &= flat == flat
     place = jnp.argmax(wrong)
     value = flat[place].astype(jnp.int64)
     return jnp.stack([jnp.where(wrong[place], place.astype(jnp.int64), -1), value])
+
+
+def _check_places(input, size: int, fill_value: int) -> None:
+    if size < 0:
+        raise RuntimeError(
+            f"nonzero_static: 'size' must be an non-negative integer, but got {size}"
+        )
+
+
+@op(differentiable=False, out=True, check=_check_places)
+def nonzero_static(input: Raw, *, size: int, fill_value: int = -1) -> jax.Array:
+    """Return ``size`` places of elements that are not zero, a row each, filled up if need be."""
+    if not input.ndim:
+        return jnp.zeros((size, 0), jnp.int64)
+    return jnp.stack(jnp.nonzero(input, size=size, fill_value=fill_value), -1)
 
 
 # ---- x[indices] ----

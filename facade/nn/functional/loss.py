@@ -8,7 +8,7 @@ from facade.autograd.grad_mode import no_grad
 from facade.binding import public
 from facade.casts import arguments
 from facade.errors import broadcast_shapes
-from facade.functions.indexing import check_within
+from facade.functions.indexing import check_within, exactly_at_hand
 from facade.nn.functional.activation import logsigmoid
 from facade.nn.functional.distance import cosine_similarity, pairwise_distance
 from facade.nn.functional.reduction import resolve
@@ -452,8 +452,10 @@ def gaussian_nll_loss(
             raise ValueError("var has negative entry/entries")
         ones: Tensor = functions.ones_like(input)
         var = ones * var
-    elif (var < 0).any():
-        raise ValueError("var has negative entry/entries")
+    else:
+        negative = ValueError("var has negative entry/entries")
+        # no comparison is true of a NaN, which may pass
+        check_within(var, 0, math.inf, lambda *_: negative, nan=True)
     if var.size() != input.size():
         if input.size()[:-1] == var.size():
             var = var.unsqueeze(-1)
@@ -490,16 +492,20 @@ def ctc_loss(
         row if isinstance(row, Tensor) else functions.tensor(row)
         for row in (input_lengths, target_lengths)
     )
-    lengths, counts = lengths.reshape(-1), counts.reshape(-1)
-    if targets.dim() == 1:
-        targets = _padded(targets, counts)
-    longest = int(counts.max()) if counts.numel() else 0
-    if targets.size(1) < longest:
-        raise RuntimeError(
-            f"Expected tensor to have size at least {longest} at dimension 1, but got size "
-            f"{targets.size(1)} for argument #2 'targets' (while checking arguments for "
-            "ctc_loss_allocate_outputs)"
+    known = exactly_at_hand(counts)
+    if targets.dim() == 1:  # the result's shape depends on the lengths
+        targets = _padded(targets, (counts if known is None else known).reshape(-1).tolist())
+    width = targets.size(1)
+
+    def too_short(_, value: int) -> RuntimeError:
+        longest = value if known is None else known.max()
+        return RuntimeError(
+            f"Expected tensor to have size at least {longest} at dimension 1, but got size {width} "
+            "for argument #2 'targets' (while checking arguments for ctc_loss_allocate_outputs)"
         )
+
+    check_within(counts, 0, width, too_short)
+    lengths, counts = lengths.reshape(-1), counts.reshape(-1)
     loss = aten.ctc_loss(log_probs, targets, lengths, counts, blank, zero_infinity)
     if reduction == "mean":
         return (loss / counts.clamp(min=1)).mean()
@@ -508,9 +514,9 @@ def ctc_loss(
     return loss if batched else loss.squeeze(0)
 
 
-def _padded(targets: Tensor, counts: Tensor) -> Tensor:
+def _padded(targets: Tensor, counts: list[int]) -> Tensor:
     """Return targets given in a row as ``(N, longest)``."""
-    rows = targets.split(counts.tolist())
-    longest = max(counts.tolist(), default=0)
+    rows = targets.split(counts)
+    longest = max(counts, default=0)
     filled = [functions.cat([row, row.new_zeros(longest - len(row))]) for row in rows]
     return functions.stack(filled)
