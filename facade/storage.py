@@ -189,9 +189,10 @@ def attend(tape: Tape) -> Tape:
     Bounds the tape's length, and the bytes that nothing but the tape keeps alive (parameters and
     data in use don't count).
     """
-    tape.attention = False
-    if not tape.closed and (_is_too_long(tape) or _pins_too_much(tape)):
-        flush(tape)
+    if not tape.closed:  # or it stays: somebody may come back to this tape
+        tape.attention = False
+        if _is_too_long(tape) or _pins_too_much(tape):
+            flush(tape)
     return tape_on(tape.device) if tape.closed else tape
 
 

@@ -238,6 +238,14 @@ def test_batching_rules_of_functions_want_all_rows():
         facade.vmap(Twice.apply, chunk_size=1)(facade.arange(2.0))
 
 
+def test_rows_are_written_to_what_is_made_inside():
+    x = facade.arange(6.0).reshape(2, 3)
+    assert facade.vmap(lambda x: facade.zeros(3).add_(x))(x).tolist() == x.tolist()
+    drawn = facade.vmap(lambda x: facade.zeros(9).normal_(), randomness="different")(x)
+    assert drawn[0].tolist() != drawn[1].tolist()
+    assert facade.vmap(lambda x: facade.normal(x, 1.0), randomness="same")(x).shape == (2, 3)
+
+
 def test_longer_second_run():
     checkpoint, runs = facade.utils.checkpoint, []
 

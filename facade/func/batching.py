@@ -7,20 +7,30 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from facade import aten
 from facade.avals import aval
 from facade.func.run import device_of, refill
 from facade.func.trace import Input, Trace, Traced
 from facade.func.trees import broadcast_prefix, flatten, tensors_of, unflatten
+from facade.functions.draws import draw as draw_law
+from facade.pullback import Pull
+from facade.storage import Storage
+from facade.tape import LEAF, SLOT
 from facade.tensor import Tensor
 
-_RANDOM = (
-    "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
-    "'different' randomness flags on vmap or perform the randomness operation out of vmap"
+_SAME = (
+    "Vmap does not currently support same randomness with a batched tensor input. Please file an "
+    "issue with functorch"
 )
-_MUTATED = (
-    "vmap: the function writes in place to a Tensor from outside. Please pass it to the function "
-    "and return the new value, or use an out-of-place operator."
+_IN_PLACE = (
+    "vmap: {name}(self, *extra_args) is not possible because there exists a Tensor `other` in "
+    "extra_args that has more elements than `self`. This happened due to `other` being vmapped "
+    "over but `self` not being vmapped over {where}. Please try to use out-of-place operators "
+    "instead of {name}. If said operator is being called inside the PyTorch framework, please file "
+    "a bug report instead."
 )
+_ARITHMETIC = ("copy_", "div_", "masked_fill_", "mul_", "sub_")
+_BY_NAME = ("fill_", "index_add_", "index_put_")
 
 
 class BatchTrace(Trace):
@@ -31,12 +41,13 @@ class BatchTrace(Trace):
         axes: Per leaf the dimension with the rows, None where all rows have the same.
     """
 
-    __slots__ = ("axes", "chunk_size", "randomness", "size")
+    __slots__ = ("axes", "chunk_size", "first_shape", "size")
 
     def __init__(self, device, size: int, randomness: str, chunk_size: int | None) -> None:
         super().__init__(device, "vmap")
         self.size, self.randomness, self.chunk_size = size, randomness, chunk_size
         self.axes: dict[int, int] = {}
+        self.first_shape: list[int] = []  # of the first tensor outside that was written
 
     def row_of(self, x: Tensor, axis: int) -> Tensor:
         """Return a placeholder for one row of a tensor."""
@@ -46,15 +57,85 @@ class BatchTrace(Trace):
         node = Input(known) if x._fresh_node() is not None else None
         return self.placeholder(known, x, node)
 
-    def draw(self, draw: Callable, law, parameters, known, where, generator=None) -> Tensor:
+    def draw(self, draw: Callable, *arguments) -> Tensor:
         """Draw random numbers: refused, the same for all rows, or different ones."""
-        if self.randomness == "error":
-            raise RuntimeError(_RANDOM)
-        if self.randomness == "same":
-            return super().draw(draw, law, parameters, known, where, generator)
+        if self.randomness != "different":
+            return super().draw(draw, *arguments)
+        if draw is not draw_law:
+            with self.outside():
+                drawn = aten.stack(tuple(draw(*arguments) for _ in range(self.size)))
+            return self.row_of(drawn, 0)
+        law, parameters, known, *others = arguments
         rows = aval((self.size, *known.shape), known.dtype)
-        drawn = super().draw(draw, law, parameters, rows, where, generator)
+        with self.outside():
+            drawn = draw(law, parameters, rows, *others)
         return self.row_of(drawn, 0)
+
+    def draw_like(self, draw: Callable, engine, *arguments) -> Tensor:
+        if self.randomness == "same" and any(self.axis_of(x) is not None for x in arguments[4]):
+            raise RuntimeError(_SAME)
+        return super().draw_like(draw, engine, *arguments)
+
+    def axis_of(self, x: Tensor) -> int | None:
+        """Return where the rows are in a tensor, None if it is the same for all of them."""
+        storage = x._cell.storage
+        if storage.tape is self and storage is x._cell and storage.ref & 3 == LEAF:
+            return self.axes.get(storage.ref >> 2)
+        return 0 if _depends(storage, self) else None
+
+    def will_write(self, t: Tensor) -> None:
+        if t._cell.storage.tape is not self and not self.first_write:
+            self.first_shape = list(t.shape)
+        super().will_write(t)
+
+    def check_written(self, value: Tensor) -> None:
+        """Check that what was written to a tensor outside is the same for all rows.
+
+        Raises:
+            RuntimeError: it isn't.
+        """
+        if self.axis_of(value) is None:
+            return
+        name = self.first_write.removeprefix("aten::").partition(".")[0]
+        if name == "add_":
+            raise RuntimeError(
+                f"output with shape {self.first_shape} doesn't match the broadcast shape "
+                f"{[self.size, *self.first_shape]}"
+            )
+        shown = name if name in _BY_NAME else f"aten::{name}"
+        plain = name in _ARITHMETIC
+        raise RuntimeError(
+            _IN_PLACE.format(
+                name="inplace arithmetic" if plain else shown,
+                where="in a vmap" if plain or name in _BY_NAME else "at level 1",
+            )
+        )
+
+
+def _depends(storage: Storage, level: BatchTrace) -> bool:
+    tape = storage.tape
+    if not isinstance(tape, Trace):
+        return False
+    leaves = _leaves_behind(tape, storage.ref)
+    if tape is level:
+        return not level.axes.keys().isdisjoint(leaves)
+    outside = [tape.operands[i] for i in leaves]
+    return any(x is None or _depends(x._cell.storage, level) for x in outside)
+
+
+def _leaves_behind(tape: Trace, ref: int) -> set[int]:
+    """Return the leaves of a tape that a value depends on."""
+    wanted, pulled, path = {ref}, set(), tape.path
+    while path.step is not None:
+        entry, refs, _ = path.step
+        slots = {slot << 2 | SLOT for slot in range(path.first, path.end)}
+        if path.length - 1 in pulled or not slots.isdisjoint(wanted):
+            if type(entry) is Pull:
+                pulled.add(refs[0])
+                refs = refs[1:]
+            wanted.update(refs)
+        path = path.parent
+    return {r >> 2 for r in wanted if r >= 0 and r & 3 == LEAF}
 
 
 def vmap(
@@ -96,14 +177,16 @@ def vmap(
             with tape.recording():
                 output = func(*unflatten(structure, rows), **kwargs)
                 results = tensors_of(output)
-            if tape.written_outside():
-                raise RuntimeError(_MUTATED)
+            outside = tape.written_outside()
+            for _, value in outside:
+                tape.check_written(value)
             pairs = zip(leaves, rows, axes, strict=True)
             written = [
                 (x, tape.value_of(row._cell), d)
                 for x, row, d in pairs
                 if d is not None and row._cell.written
             ]
+            written += [(x, value, None) for x, value in outside]
             traced = Traced(tape, results, len(operands), [w[:2] for w in written])
         finally:
             tape.finish()

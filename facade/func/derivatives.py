@@ -235,13 +235,15 @@ def linearize(func: Callable, *primals):
 
 
 def _jacobian(
-    api: str, mode: Callable, func, argnums, has_aux: bool, chunk_size: int | None = None
-) -> Callable:
+    api: str, mode: Callable, func, argnums, has_aux: bool, chunk_size: int | None = None,
+    randomness: str = "same",
+) -> Callable:  # fmt: skip
     @functools.wraps(func)
     def wrapper(*args, **kwargs):
         _refuse_complex(api, args, "inputs")
         chosen = argument_numbers(argnums, len(args))
         call = Call(api, args, kwargs, chosen)
+        call.randomness = randomness
         inner = "vjp(f, *primals)" if api == "jacrev" else _JVP
         traced, output, aux = call.trace(func, _outputs_check(inner, has_aux))
         _refuse_complex(api, output, "outputs")
@@ -297,9 +299,9 @@ def jacfwd(
 
     Args:
         argnums, has_aux: As for :func:`grad`.
-        randomness: As for ``vmap``; ``func`` itself runs once, so its draws are the same anyway.
+        randomness: Unless "error", what ``func`` draws is the same for all columns.
     """
-    return _jacobian("jacfwd", _by_columns, func, argnums, has_aux)
+    return _jacobian("jacfwd", _by_columns, func, argnums, has_aux, None, randomness)
 
 
 def hessian(func: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:

@@ -28,7 +28,10 @@ class Call:
     Attributes:
         wanted: The tensors that are differentiated with respect to.
         structure: Of the chosen arguments.
+        randomness: What random functions do in it, as ``vmap`` is told.
     """
+
+    randomness = "same"
 
     def __init__(self, transform: str, args: tuple, kwargs: dict, chosen: Sequence[int]) -> None:
         self.transform, self.args, self.kwargs, self.chosen = transform, args, kwargs, chosen
@@ -45,6 +48,7 @@ class Call:
                 they don't fit. Both are given with tensors of the trace in them.
         """
         tape = Trace(device_of(self.wanted), self.transform)
+        tape.randomness = self.randomness
         leaf = self.transform in REVERSE_MODE
         hooks = disable_saved_tensors_hooks(_HOOKS) if leaf else nullcontext()
         inputs = [tape.placeholder(x._aval, x, Input(x._aval, leaf)) for x in self.wanted]

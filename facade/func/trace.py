@@ -11,13 +11,17 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 
-from facade.avals import Aval
+from facade.avals import Aval, aval
 from facade.deferred import later
+from facade.dtypes import int64
+from facade.functions.draws import INTEGERS
+from facade.functions.draws import draw as draw_law
 from facade.graph import PythonNode
 from facade.lower import lower
-from facade.ops.registry import Entry
+from facade.ops.registry import OPS, Entry
 from facade.pullback import Pull
-from facade.recording import record_function, wrap
+from facade.random import Generator
+from facade.recording import record_function, record_on, wrap
 from facade.storage import Storage, View, locate
 from facade.tape import LEAF, SLOT, Tape, state
 from facade.tensor import Tensor
@@ -25,6 +29,10 @@ from facade.tensor import Tensor
 MAX_KEPT = 512  # functions lowered; the oldest is forgotten
 
 FORWARD_MODE = frozenset({"jacfwd", "jvp", "linearize"})
+RANDOM = (
+    "vmap: called random operation while in randomness error mode. Please either use the 'same' or "
+    "'different' randomness flags on vmap or perform the randomness operation out of vmap"
+)
 _OVERLOADED = ("add", "div", "mul", "sub")
 _PACKAGE = str(File(__file__).parent.parent)
 
@@ -53,6 +61,7 @@ class Trace(Tape):
 
     Attributes:
         transform: What it is recorded for, as errors call it.
+        randomness: As ``vmap`` is told.
         operands: Per leaf the tensor outside, None for a placeholder that has none.
         live: Per leaf, whether it has a history.
         checks: What :mod:`facade.deferred` has to look at once it is computed.
@@ -60,14 +69,15 @@ class Trace(Tape):
     """
 
     __slots__ = (
-        "checks", "first_write", "histories", "live", "operands", "outer", "places", "transform",
-        "written",
+        "checks", "first_write", "histories", "live", "operands", "outer", "places", "randomness",
+        "transform", "written",
     )  # fmt: skip
     residuals: ClassVar[dict] = {}  # of what was flushed: nothing is
 
     def __init__(self, device, transform: str) -> None:
         super().__init__(device, pure=True)
         self.transform = transform
+        self.randomness = "same"
         self.limit = sys.maxsize
         self.operands: list = []
         self.live: list[bool] = []
@@ -132,13 +142,30 @@ class Trace(Tape):
         return self.reach(Tensor._from_array(array, self.device))
 
     def draw(self, draw: Callable, *arguments) -> Tensor:
-        """Draw random numbers, where the function is not."""
+        """Draw random numbers, where the function is not.
+
+        Raises:
+            RuntimeError: PyTorch runs the function by ``vmap``, which is not told what to do.
+        """
+        if self.randomness == "error":
+            raise RuntimeError(RANDOM)
         with self.outside():
-            return draw(*arguments)
+            drawn = draw(*arguments)
+        return self.placeholder(drawn._aval, drawn)
 
     def draw_like(self, draw: Callable, engine, *arguments) -> Tensor:
-        """Draw random numbers that depend on tensors."""
-        return draw(*arguments)
+        """Draw random numbers that depend on tensors.
+
+        Those that are computed inside have no values yet: the numbers are drawn in the program,
+        from a seed that is drawn outside.
+        """
+        where, _, _, name, sources, static = arguments
+        if not any(isinstance(x._cell.storage.tape, Trace) for x in sources):
+            return self.draw(draw, *arguments)
+        generator = Generator.__new__(Generator)
+        generator.device, generator._engine = where, engine
+        seed = self.draw(draw_law, INTEGERS, (0, 2**62), aval((), int64), where, generator)
+        return record_on(where, OPS[name], (seed, 0, *[x.detach() for x in sources]), static)
 
     def will_read(self, t) -> None:
         """Take note that Python asks for the value of a tensor from outside: it is what it is."""
@@ -168,7 +195,7 @@ class Trace(Tape):
         ref = self.places.get((t._cell, t._cell.storage.version, t._node, t._number))
         if self.path.step is None or ref is None or self.path.step[1][:1] != (ref,):
             return "aten::copy_"
-        name = self.path.step[0].name
+        name = self.path.step[0].name.removesuffix("_").removesuffix("_tensor")
         return f"aten::{name}_.Tensor" if name in _OVERLOADED else f"aten::{name}_"
 
     def written_outside(self) -> list[tuple[Tensor, Tensor]]:

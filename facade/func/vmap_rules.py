@@ -11,9 +11,6 @@ from facade.func.batching import BatchTrace
 from facade.func.run import refill
 from facade.func.trace import Input, Trace, Traced, enclosing, record_all
 from facade.func.trees import broadcast_prefix, flatten, tensors_of
-from facade.pullback import Pull
-from facade.storage import Storage
-from facade.tape import LEAF, SLOT
 from facade.tensor import Tensor
 
 _MORE = "For more details, please see https://pytorch.org/docs/main/notes/extending.func.html"
@@ -45,7 +42,7 @@ def batched(cls: type[Function], args: tuple) -> Any:
     """
     levels = [t for t in enclosing() if isinstance(t, BatchTrace)]
     for level in levels:
-        axes = [_axis(x, level) if isinstance(x, Tensor) else None for x in args]
+        axes = [level.axis_of(x) if isinstance(x, Tensor) else None for x in args]
         if any(d is not None for d in axes):
             return _checked(cls) and (_by_rule(cls, args, axes, level),)
     return None
@@ -147,40 +144,3 @@ def _one_row(pures: list, name: str, size: int, axes: tuple, places: tuple):
 
     combined.__name__ = name
     return combined
-
-
-# ---- which arguments have rows -------------------------------------------------------------------
-
-
-def _axis(x: Tensor, level: BatchTrace) -> int | None:
-    """Return where the rows of ``level`` are in a tensor, None if it is the same for all."""
-    storage = x._cell.storage
-    if storage.tape is level and storage is x._cell and storage.ref & 3 == LEAF:
-        return level.axes.get(storage.ref >> 2)
-    return 0 if _depends(storage, level) else None
-
-
-def _depends(storage: Storage, level: BatchTrace) -> bool:
-    tape = storage.tape
-    if not isinstance(tape, Trace):
-        return False
-    leaves = _leaves_behind(tape, storage.ref)
-    if tape is level:
-        return not level.axes.keys().isdisjoint(leaves)
-    outside = [tape.operands[i] for i in leaves]
-    return any(x is None or _depends(x._cell.storage, level) for x in outside)
-
-
-def _leaves_behind(tape: Trace, ref: int) -> set[int]:
-    """Return the leaves of a tape that a value depends on."""
-    wanted, pulled, path = {ref}, set(), tape.path
-    while path.step is not None:
-        entry, refs, _ = path.step
-        slots = {slot << 2 | SLOT for slot in range(path.first, path.end)}
-        if path.length - 1 in pulled or not slots.isdisjoint(wanted):
-            if type(entry) is Pull:
-                pulled.add(refs[0])
-                refs = refs[1:]
-            wanted.update(refs)
-        path = path.parent
-    return {r >> 2 for r in wanted if r >= 0 and r & 3 == LEAF}
