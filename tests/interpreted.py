@@ -10,8 +10,10 @@ import jax
 import numpy as np
 from jax import tree_util
 from jax.extend.core import ClosedJaxpr, Literal
+from jax.lax import GatherScatterMode
 
 from facade import op_tier
+from facade.ops.registry import OPS, Entry
 
 
 def interpret_ops(patch: Callable) -> None:
@@ -29,7 +31,8 @@ _interpreters: dict[tuple, Callable] = {}
 
 def _interpreted(entry, key, function: Callable) -> Callable:
     """Return ``function``, which is made of an op and kept as ``key``, to be interpreted."""
-    if (entry, key) not in _interpreters:
+    place = _likeness(entry), key
+    if place not in _interpreters:
         traced = functools.cache(functools.partial(_trace, function))
 
         def interpreter(*operands):
@@ -38,8 +41,16 @@ def _interpreted(entry, key, function: Callable) -> Callable:
             jaxpr, results = traced(tree, tuple((x.shape, x.dtype) for x in flat))
             return tree_util.tree_unflatten(results, evaluate(jaxpr, flat))
 
-        _interpreters[entry, key] = interpreter
-    return _interpreters[entry, key]
+        _interpreters[place] = interpreter
+    return _interpreters[place]
+
+
+def _likeness(entry: Entry):
+    """Return what entries that compute the same have in common: all but strides."""
+    if entry.name not in OPS:
+        return entry
+    avals = [(a and (a.shape, a.dtype)) for a in (*entry.inputs, *entry.outputs)]
+    return entry.name, tuple(entry.static.items()), tuple(avals)
 
 
 def _trace(function: Callable, tree, kinds: tuple):
@@ -137,6 +148,57 @@ def _pad(x, value, *, padding_config):
     return padded
 
 
+def _starts(
+    index, b: tuple, ndim: int, mapped: tuple, batched: tuple, of_index: tuple
+) -> list[int]:
+    """Return where the window of batch index ``b`` starts in an operand."""
+    starts = [0] * ndim
+    for dim, start in zip(mapped, index[b], strict=True):
+        starts[dim] = int(start)
+    for dim, at in zip(batched, of_index, strict=True):
+        starts[dim] = b[at]
+    return starts
+
+
+def _fits(starts: list, sizes, shape) -> bool:
+    return all(0 <= s <= n - m for s, m, n in zip(starts, sizes, shape, strict=True))
+
+
+def _gather(x, index, *, dimension_numbers, slice_sizes, mode, **_):
+    d = dimension_numbers
+    dropped = {*d.collapsed_slice_dims, *d.operand_batching_dims}
+    kept = [size for dim, size in enumerate(slice_sizes) if dim not in dropped]
+    batch = index.shape[:-1]
+    out = np.empty((*batch, *kept), x.dtype)
+    for b in np.ndindex(*batch):
+        starts = _starts(index, b, x.ndim, d.start_index_map, d.operand_batching_dims,
+                         d.start_indices_batching_dims)  # fmt: skip
+        if mode == GatherScatterMode.FILL_OR_DROP and not _fits(starts, slice_sizes, x.shape):
+            return None
+        out[b] = x[_window(x.shape, slice_sizes, starts)].reshape(kept)
+    return np.moveaxis(out, range(len(batch), out.ndim), d.offset_dims)
+
+
+def _scatter(combine):
+    def rule(x, index, updates, *, dimension_numbers, mode, **_):
+        d, x = dimension_numbers, x.copy()
+        windows = np.moveaxis(updates, d.update_window_dims, range(-len(d.update_window_dims), 0))
+        batch = index.shape[:-1]
+        inner = iter(windows.shape[len(batch) :])
+        single = {*d.inserted_window_dims, *d.operand_batching_dims}
+        sizes = [1 if dim in single else next(inner) for dim in range(x.ndim)]
+        for b in np.ndindex(*batch):
+            starts = _starts(index, b, x.ndim, d.scatter_dims_to_operand_dims,
+                             d.operand_batching_dims, d.scatter_indices_batching_dims)  # fmt: skip
+            if mode == GatherScatterMode.FILL_OR_DROP and not _fits(starts, sizes, x.shape):
+                continue
+            place = _window(x.shape, sizes, starts)
+            x[place] = combine(x[place], windows[b].reshape(sizes))
+        return x
+
+    return rule
+
+
 def _iota(*, dtype, shape, dimension, **_):
     own = [1] * len(shape)
     own[dimension] = shape[dimension]
@@ -155,8 +217,14 @@ def _sort(*operands, dimension, is_stable, num_keys):
     return [np.take_along_axis(x, order, dimension) for x in operands]
 
 
-def _whole_only(function):
-    return lambda x, y, **_: None if x.dtype.kind in "iu" else function(x, y)
+def _divide(x, y):
+    if x.dtype.kind not in "iu":
+        return np.divide(x, y)
+    return np.sign(x) * np.sign(y) * (np.abs(x) // np.abs(y)) if y.all() else None
+
+
+def _remainder(x, y):
+    return np.fmod(x, y) if x.dtype.kind not in "iu" or y.all() else None
 
 
 def _reduced(function, **options):
@@ -188,7 +256,8 @@ RULES: dict[str, Callable] = {
         "square": np.square, "floor": np.floor, "ceil": np.ceil, "atan2": np.arctan2,
         "copy": np.copy, "copy_p": np.copy, "stop_gradient": np.asarray, "select_n": _select,
     }.items()},
-    "div": _whole_only(np.divide),
+    "div": _divide,
+    "rem": _remainder,
     "clamp": lambda low, x, high: np.minimum(np.maximum(x, low), high),
     "integer_pow": _power,
     "convert_element_type": lambda x, *, new_dtype, **_: (
@@ -205,6 +274,9 @@ RULES: dict[str, Callable] = {
     "dynamic_slice": lambda x, *starts, slice_sizes: x[_window(x.shape, slice_sizes, starts)],
     "dynamic_update_slice": _update,
     "pad": _pad,
+    "gather": _gather,
+    "scatter": _scatter(lambda old, new: new),
+    "scatter-add": _scatter(np.add),
     "iota": _iota,
     "split": _split,
     "sort": _sort,

@@ -187,8 +187,12 @@ def gradient(s, x, y, a, b):
 
 
 def hook(s, x, y, a, b):
+    number = s.now
+
     def note(g):
-        s.noted.append(g.sum().item())
+        if g is None:  # PyTorch, of a piece that has none
+            return None
+        s.noted.append((number, g.sum().item()))
         return g * 2 if a % 2 else None
 
     x.register_hook(note)

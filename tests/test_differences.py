@@ -136,6 +136,20 @@ def test_data_written_after_it_was_saved():
         assert x.grad.tolist() == [gradient]
 
 
+def test_when_hooks_run():
+    orders = []
+    for module in (facade, torch):
+        seen = []
+        x, y = (module.ones(2, requires_grad=True) for _ in range(2))
+        first, second = (y * 1).split(1)
+        middle, last = first * 1, x * 1
+        for name, t in (("leaf", x), ("middle", middle), ("piece", second)):
+            t.register_hook(lambda g, seen=seen, name=name: seen.append(name))
+        (middle.sum() + last.sum()).backward()
+        orders.append(seen)
+    assert orders == [["middle", "leaf"], ["leaf", "middle", "piece"]]
+
+
 def test_shared_memory_is_a_mark():
     x = facade.zeros(2).share_memory_()
     assert x.is_shared()
