@@ -54,6 +54,7 @@ def tensors(torch):
         "d": torch.arange(6.0).reshape(3, 2),
         "e": torch.arange(6.0).reshape(2, 3),
         "g": torch.arange(6.0).reshape(3, 2).requires_grad_(),
+        "order": torch.eye(2, 3).to_sparse(),
         "w": torch.arange(1.0, 5.0).reshape(2, 2),
         "hybrid": torch.sparse_coo_tensor([[2, 0]], torch.arange(4.0).reshape(2, 2), (3, 2)),
         "PLACES": PLACES,
@@ -87,6 +88,11 @@ COORDINATES = """
     x.sum(0) torch.sparse.sum(x,2) torch.sparse.softmax(x,1) torch.sparse.softmax(x,0)
     torch.sparse.log_softmax(x,1) torch.sparse.softmax(x,2) e.sparse_mask(x.coalesce())
     torch.sparse.mm(x,torch.ones(3,2,dtype=torch.float64)) x.is_contiguous() x.nan_to_num()
+    x[0] x[1] x[-1] x[0,2] x[0,1] x[2] x.select(1,0) x.unbind() x.unbind(1) x.norm()
+    x.unsqueeze(0) x.unsqueeze(1) x.unsqueeze(-1) x.unsqueeze(4) torch.cat([x,x]) torch.cat([x,s],1)
+    torch.cat([x,e]) torch.stack([x,s],1) torch.stack([x,x],-1) torch.cat([x,x.t()]) torch.spmm(x,d)
+    x.index_select(1,torch.tensor([2,0,2])) x.index_select(0,torch.tensor([1])) x.sparse_mask(order)
+    x.detach().clone().copy_(s)
 """
 # What has PyTorch's places only if they are given once and in order
 IN_ORDER = "x+x x-x x*x.detach() x.clone().add_(x)"
@@ -117,6 +123,8 @@ OTHERS = """
     w.to_sparse(3) torch.eye(2).to_sparse(1) (g*1).to_sparse() (g*1).to_sparse(2)
     torch.eye(2).to_sparse_csr() (g*1).to_sparse_csr() torch.eye(60).to_sparse()
     torch.eye(2).to_sparse(layout=torch.sparse_csr)
+    hybrid[2] hybrid[1] hybrid.select(1,0) hybrid.unsqueeze(1) hybrid.unsqueeze(2)
+    torch.cat([hybrid,hybrid])
     (torch.sparse_coo,torch.sparse_csr,torch.sparse_csc,torch.jagged,torch.strided)
 """
 
@@ -127,11 +135,19 @@ def of_each(table, tensor, without=()):
     return [f"(lambda x: {code})({tensor})" for code in codes]
 
 
-@pytest.mark.parametrize("tensor", ["coo(True)", "twice(True)"])
-def test_coordinates(tensor):
-    # of a place that is given twice PyTorch keeps both products, or lays them out in columns
-    without = ("x*x", "x.coalesce().indices()") if "twice" in tensor else ()
-    check(of_each(ANY + COORDINATES, tensor, without), tensors)
+def test_coordinates():
+    check(of_each(ANY + COORDINATES, "coo(True)"), tensors)
+
+
+REPEATED = """
+    x x.to_dense() x.to_sparse_csr() x*2 x*e e+x -x x@d torch.sparse.mm(x,g) x.sum() x.abs() x.sin()
+    e.sparse_mask(x) x.clone() x.double() x.indices() x.values() x.is_coalesced()
+"""
+
+
+def test_repeated_coordinates():
+    # of a place that is given twice PyTorch lays out the coordinates in columns
+    check(of_each(REPEATED + COORDINATES, "twice(True)", "x.coalesce().indices()"), tensors)
 
 
 @pytest.mark.parametrize("tensor", ["coo()", "coo(True)"])
@@ -142,9 +158,8 @@ def test_places_in_order(tensor):
 NOT_OF_ROWS = ("float64)", "nan_to_num", "x@w")  # other words, or missing in PyTorch
 
 
-@pytest.mark.parametrize("tensor", ["csr(True)"])
-def test_rows(tensor):
-    check(of_each(ANY, tensor, NOT_OF_ROWS), tensors)
+def test_rows():
+    check(of_each(ANY, "csr(True)", NOT_OF_ROWS), tensors)
 
 
 def test_making_and_refusing():
@@ -178,6 +193,32 @@ DENSE_GRADIENTS = """
 
 def test_gradients_of_dense_operands():
     check([f"dense_gradient(lambda d: {code})" for code in DENSE_GRADIENTS.split()], tensors)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x[1],
+        lambda x: x[0, 2],
+        lambda x: x.unbind(1)[0],
+        lambda x: facade.cat([x, x], 1),
+        lambda x: facade.stack([x, x]),
+        lambda x: x.unsqueeze(1),
+        lambda x: x.index_select(1, facade.tensor([2, 0, 2])),
+        lambda x: x.sin(),
+        lambda x: x.norm(),
+        lambda x: x @ facade.arange(6.0).reshape(3, 2),
+    ],
+)
+def test_gradients_are_those_of_dense_tensors(function):
+    """Of functions that PyTorch has no gradient for, or one of another layout."""
+    sparse = tensors(facade)["coo"](True)
+    dense = sparse.detach().to_dense().requires_grad_()
+    for x in (sparse, dense):
+        result = function(x).to_dense()
+        (result * facade.arange(1.0, 1 + result.numel()).reshape(result.shape)).sum().backward()
+    kept = sparse.detach().to_dense() != 0
+    assert facade.allclose(sparse.grad.to_dense(), dense.grad * kept)
 
 
 def test_second_gradient():
@@ -251,10 +292,10 @@ def test_transforms_and_one_program():
         ("x.cumsum(0)", "cumsum"),
         ("x.exp()", "exp"),
         ("x == x", "eq"),
-        ("torch.stack([x, x])", "stack"),
+        ("x.max()", "max_all"),
         ("torch.where(x, x, x)", "where"),
-        ("x[0]", "select"),
-        ("torch.ones(2, 3).copy_(x)", "this operation"),
+        ("x[:1]", "slice"),
+        ("torch.ones(2, 3).copy_(x)", "copy"),
         ("x.tolist()", "this operation"),
     ],
 )
@@ -265,6 +306,35 @@ def test_what_is_missing_is_named(name, code, op):
     assert str(caught.value) == (
         f"{op} is not implemented for a {x.layout!r} tensor; use x.to_dense() first"
     )
+
+
+def test_invariants_are_checked_on_demand():
+    def code(torch):
+        checks = torch.sparse.check_sparse_tensor_invariants
+        states = [checks.is_enabled()]
+        with checks(), checks(False):
+            states.append(checks.is_enabled())
+            torch.sparse_coo_tensor([[5]], [1.0], (2,))
+        checks.enable()
+        states.append(checks.is_enabled())
+        checks.disable()
+        return states, checks()(torch.sparse_coo_tensor)([[5]], [1.0], (2,))
+
+    both(code)
+
+
+def test_modules_have_sparse_buffers():
+    def code(torch):
+        module = torch.nn.Module()
+        module.register_buffer("s", tensors(torch)["s"])
+        module.double()
+        state = module.state_dict()
+        other = torch.nn.Module()
+        other.register_buffer("s", tensors(torch)["s"].double() * 0)
+        other.load_state_dict(state)
+        return state, other.s
+
+    both(code)
 
 
 @pytest.mark.parametrize("kind", ["coo", "twice", "csr"])

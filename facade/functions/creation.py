@@ -14,7 +14,7 @@ from facade.binding import public
 from facade.errors import bad_argument, no_overload
 from facade.functions.construction import place, tensor
 from facade.functions.fitting import fitting
-from facade.layouts import preserve_format
+from facade.layouts import preserve_format, strided
 from facade.ops.registry import OPS
 from facade.outs import check_out, write_out
 from facade.recording import record_on
@@ -32,8 +32,11 @@ _OPTIONS = [
 def creation(function: Callable) -> Callable[..., Any]:
     """Give ``function``, which takes a dtype and a device, the options of all creation functions.
 
-    Layout and pinning are accepted and mean nothing: there is one layout here. A function whose
-    values depend on the order of memory takes the memory format itself.
+    Pinning is accepted and means nothing. A function whose values depend on the order of memory
+    takes the memory format itself.
+
+    Raises:
+        NotImplementedError: the layout is another than ``torch.strided``.
     """
     parameters = inspect.signature(function).parameters.values()
     formats = any(p.name == "memory_format" for p in parameters)
@@ -44,6 +47,8 @@ def creation(function: Callable) -> Callable[..., Any]:
         memory_format=None, **own,
     ):  # fmt: skip
         dtype = _dtype(function.__name__, dtype)
+        if layout is not None and layout is not strided:
+            raise NotImplementedError(f"{function.__name__} is not implemented for layout {layout}")
         if formats:
             own["memory_format"] = memory_format
         made = function(*args, dtype=dtype, device=device, **own)

@@ -5,10 +5,13 @@ from typing import Any
 from facade import aten
 from facade.sparse import algebra
 from facade.sparse import creation as creation
+from facade.sparse.invariants import (
+    check_sparse_tensor_invariants as check_sparse_tensor_invariants,
+)
 from facade.sparse.tensor import CooTensor, SparseTensor
 from facade.tensor import Tensor
 
-__all__ = ["addmm", "log_softmax", "mm", "softmax", "sum"]
+__all__ = ["addmm", "check_sparse_tensor_invariants", "log_softmax", "mm", "softmax", "sum"]
 
 
 def mm(mat1: Tensor, mat2: Tensor) -> Any:

@@ -1,6 +1,5 @@
 """What ops make of sparse tensors; an op that is not here raises NotImplementedError."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,19 @@ import numpy as np
 from facade import aten
 from facade.dtypes import SCALAR_NAMES
 from facade.ops.registry import OPS
-from facade.sparse.tensor import HANDLERS, CooTensor, CsrTensor, SparseTensor, sparse_dimension
+from facade.sparse.shapes import t
+from facade.sparse.tensor import (
+    HANDLERS,
+    CooTensor,
+    CsrTensor,
+    SparseTensor,
+    counted,
+    handles,
+    matches,
+    picked,
+    renamed,
+    sparse_dimension,
+)
 from facade.tensor import Tensor
 
 # Functions that leave zero zero: they are asked of the elements, added up if they are not linear
@@ -18,16 +29,6 @@ _KEEP_ZERO = (
     "floor", "frac", "isinf", "isnan", "isneginf", "isposinf", "log1p", "nan_to_num", "rad2deg",
     "relu", "round", "sgn", "sign", "signbit", "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
 )  # fmt: skip
-
-
-def _handles(*names: str) -> Callable:
-    """Make a function what the ops of these names do: it gets their operands, then the rest."""
-
-    def wrap(function: Callable) -> Callable:
-        HANDLERS.update(dict.fromkeys(names, function))
-        return function
-
-    return wrap
 
 
 def _elementwise(name: str, linear: bool) -> None:
@@ -58,15 +59,10 @@ def _back(result: CooTensor, like: SparseTensor) -> Any:
     return CsrTensor.of(result) if type(like) is CsrTensor else result
 
 
-def _at(places: np.ndarray, x: Tensor) -> Tensor:
-    """Return places counted on the host as an operand."""
-    return Tensor._from_array(np.ascontiguousarray(places, np.int64), x.device)
-
-
 # ---- arithmetic ----
 
 
-@_handles("mul", "mul_scalar")
+@handles("mul", "mul_scalar")
 def mul(input, other):
     """Multiply by a number, or by a tensor of the same size: zero where either is."""
     if _is_number(other):
@@ -87,14 +83,12 @@ def _intersection(a: SparseTensor, b: SparseTensor) -> Any:
     _check_sizes("mul", a, b)
     left, right = a.coo().coalesce(), b.coo().coalesce()
     _, i, j = np.intersect1d(left.keys(), right.keys(), True, return_indices=True)
-    factors = (
-        aten.sparse_gather(x.elements, _at(k[None], x), "") for x, k in ((left, i), (right, j))
-    )
-    coordinates = _at(left.coordinates._host()[:, i], a)
-    return _back(CooTensor.make(coordinates, aten.mul(*factors), a.shape, True), a)
+    products = aten.mul(picked(left, i), picked(right, j))
+    coordinates = counted(left.coordinates._host()[:, i], a)
+    return _back(CooTensor.make(coordinates, products, a.shape, True), a)
 
 
-@_handles("div", "div_scalar")
+@handles("div", "div_scalar")
 def div(input, other):
     """Divide by a number."""
     if not isinstance(input, SparseTensor):
@@ -107,7 +101,7 @@ def div(input, other):
     return input.like(aten.div(input.elements, other))
 
 
-@_handles("floor_divide")
+@handles("floor_divide")
 def floor_divide(input, other):
     """Divide by a number and round down."""
     if not isinstance(input, SparseTensor) or not _is_number(other):
@@ -116,7 +110,7 @@ def floor_divide(input, other):
     return input.like(aten.floor_divide(input.elements, other))
 
 
-@_handles("pow", "pow_scalar")
+@handles("pow", "pow_scalar")
 def pow(input, exponent):
     """Raise to the power of a positive number."""
     if not isinstance(exponent, int | float) or not exponent > 0:
@@ -125,7 +119,7 @@ def pow(input, exponent):
     return input.like(input.elements**exponent)
 
 
-@_handles("add")
+@handles("add")
 def add(input, other, alpha=None, name: str = "AddBackward0"):
     """Add sparse tensors of the same size, or a sparse one to a dense one."""
     if isinstance(input, CsrTensor) and not _is_number(other) and alpha is None:
@@ -135,23 +129,16 @@ def add(input, other, alpha=None, name: str = "AddBackward0"):
     if not isinstance(input, SparseTensor):
         if not isinstance(input, Tensor):
             raise other._cell.refusal("add(number, sparse)")
-        return _renamed(aten.add(input, other.to_dense(), alpha=alpha), name)
+        return renamed(aten.add(input, other.to_dense(), alpha=alpha), name)
     _check_sizes("add", input, other)
     a, b = input.coo(), other.coo()
     scaled = b.elements if alpha is None else aten.mul(b.elements, alpha)
     coordinates = aten.cat((a.coordinates, b.coordinates), 1)
     both = CooTensor.make(coordinates, aten.cat((a.elements, scaled), 0), input.shape, False)
-    return _renamed(_back(both.coalesce(), input), name)
+    return renamed(_back(both.coalesce(), input), name)
 
 
-def _renamed(x, name: str) -> Any:
-    """Return a result with the name that its backward has in PyTorch."""
-    if not isinstance(x, SparseTensor):
-        return aten.elements_of(x, name)
-    return x.like(aten.elements_of(x.elements, name))
-
-
-@_handles("sub")
+@handles("sub")
 def sub(input, other, alpha=None):
     """Subtract sparse tensors of the same size, or a sparse one from a dense one."""
     return add(input, other, -1 if alpha is None else -alpha, "SubBackward0")
@@ -165,61 +152,28 @@ def _check_sizes(op: str, a: Tensor, b: Tensor) -> None:
         )
 
 
-@_handles("zeros_like", "zero_")
+@handles("copy")
+def copy(input, src):
+    """Return what ``src`` becomes when it is written into ``input``."""
+    if not isinstance(input, SparseTensor) or not isinstance(src, SparseTensor):
+        raise _sparse(input, src)._cell.refusal("copy")
+    return src.like(aten.clone(src.elements))
+
+
+@handles("zeros_like", "zero_")
 def zeros_like(input: SparseTensor, dtype=None) -> SparseTensor:
     """Return a tensor that keeps nothing."""
     coo = input.coo()
     none = aten.slice(coo.elements.detach(), 0, 0, 0, 1)
     none = none if dtype is None else none.to(dtype)
-    kept = CooTensor.make(_at(np.empty((coo.sparse_dim(), 0)), coo), none, coo.shape, False)
+    kept = CooTensor.make(counted(np.empty((coo.sparse_dim(), 0)), coo), none, coo.shape, False)
     return _back(kept, input)
 
 
-# ---- dimensions ----
+# ---- sums ----
 
 
-@_handles("t")
-def t(input: SparseTensor):
-    """Swap the two dimensions."""
-    _check_coordinates("t", input)
-    if input.sparse_dim() > 2 or input.dense_dim():
-        raise RuntimeError(
-            "t() expects a tensor with <= 2 sparse and 0 dense dimensions, but got "
-            f"{input.sparse_dim()} sparse and {input.dense_dim()} dense dimensions"
-        )
-    return transpose(input, 0, -1, "TBackward0")
-
-
-@_handles("transpose")
-def transpose(input: SparseTensor, dim0: int, dim1: int, name: str = "TransposeBackward0"):
-    """Swap two dimensions."""
-    _check_coordinates("transpose", input)
-    order = list(range(input.ndim))
-    a, b = sparse_dimension(input, dim0), sparse_dimension(input, dim1)
-    order[a], order[b] = b, a
-    return permute(input, order, name)
-
-
-@_handles("permute")
-def permute(input: Any, dims, name: str = "PermuteBackward0"):
-    """Put the sparse dimensions in another order."""
-    _check_coordinates("permute", input)
-    order = [sparse_dimension(input, d) for d in dims]
-    sparse = input.sparse_dim()
-    if order[sparse:] != list(range(sparse, input.ndim)):
-        raise input._cell.refusal("permute of dense dimensions")
-    coordinates = aten.index_select(input.coordinates, 0, _at(np.array(order[:sparse]), input))
-    shape = tuple(input.shape[d] for d in order)
-    unmoved = input.coalesced and order == sorted(order)
-    return CooTensor.make(coordinates, aten.elements_of(input.elements, name), shape, unmoved)
-
-
-def _check_coordinates(op: str, x: Any) -> None:
-    if not isinstance(x, CooTensor):
-        raise x._cell.refusal(op)
-
-
-@_handles("sum")
+@handles("sum")
 def sum(input: Any, dim=None, keepdim: bool = False, dtype=None, name="SumBackward1"):
     """Add up everything, or along some dimensions."""
     if keepdim:
@@ -236,16 +190,25 @@ def sum(input: Any, dim=None, keepdim: bool = False, dtype=None, name="SumBackwa
     if dims_of_elements:
         elements = aten.sum(elements, dims_of_elements, dtype=dtype)
     if not kept:
-        return _renamed(elements, name)
+        return renamed(elements, name)
     shape = tuple(n for d, n in enumerate(input.shape) if d not in dims)
-    coordinates = aten.index_select(input.places(), 0, _at(np.array(kept), input))
-    return _renamed(CooTensor.make(coordinates, elements, shape, False).coalesce(), name)
+    coordinates = aten.index_select(input.places(), 0, counted(np.array(kept), input))
+    return renamed(CooTensor.make(coordinates, elements, shape, False).coalesce(), name)
+
+
+@handles("linalg_vector_norm")
+def vector_norm(x: SparseTensor, ord, dim=None, keepdim: bool = False, dtype=None):
+    """Return the norm of all elements."""
+    if dim is not None or keepdim or ord <= 0:
+        raise x._cell.refusal("vector_norm along dimensions or of such an order")
+    found = aten.linalg_vector_norm(x.once().elements, ord, None, False, dtype=dtype)
+    return renamed(found, "NormBackward1")
 
 
 # ---- products ----
 
 
-@_handles("mm")
+@handles("mm")
 def mm(input, mat2, name: str = "MmBackward0"):
     """Multiply two matrices, of which the result is sparse if both are."""
     _check_product(input, mat2)
@@ -276,28 +239,20 @@ def _product(matrix: SparseTensor, dense: Tensor, name: str) -> Tensor:
 def _times_turned(dense: Tensor, matrix: SparseTensor, name: str, in_rows: bool) -> Tensor:
     """Return ``dense @ matrix.T``, its elements in the order of rows or of columns."""
     found = _product(matrix, dense.t(), "").t()
-    return _renamed(found.contiguous() if in_rows else found, name)
+    return renamed(found.contiguous() if in_rows else found, name)
 
 
 def _sparse_product(a: CooTensor, b: CooTensor, name: str) -> CooTensor:
     """Add up the products of each element of ``a`` with those of ``b`` in its column's row."""
-    b = b.coalesce()
-    rows = b.coordinates._host()[0]
-    columns = a.coordinates._host()[1]
-    first, last = (np.searchsorted(rows, columns, side) for side in ("left", "right"))
-    counts = last - first
-    i = np.repeat(np.arange(len(columns)), counts)
-    j = np.arange(counts.sum()) + np.repeat(first - counts.cumsum() + counts, counts)
-    products = aten.mul(
-        aten.sparse_gather(a.elements, _at(i[None], a), ""),
-        aten.sparse_gather(b.elements, _at(j[None], b), ""),
-    )
-    places = _at(np.stack([a.coordinates._host()[0][i], b.coordinates._host()[1][j]]), a)
+    rows, columns = b.coordinates._host()[0], a.coordinates._host()[1]
+    j, i = matches(rows, columns)
+    products = aten.mul(picked(a, i), picked(b, j))
+    places = counted(np.stack([a.coordinates._host()[0][i], b.coordinates._host()[1][j]]), a)
     made = CooTensor.make(places, products, (a.shape[0], b.shape[1]), False)
-    return _renamed(made.coalesce(), name)
+    return renamed(made.coalesce(), name)
 
 
-@_handles("mv")
+@handles("mv")
 def mv(input, vec):
     """Multiply a sparse matrix and a vector."""
     if isinstance(vec, SparseTensor):
@@ -309,7 +264,7 @@ def mv(input, vec):
     return _product(input, vec, "MvBackward0")
 
 
-@_handles("matmul")
+@handles("matmul")
 def matmul(input, other):
     """Multiply matrices, or a sparse matrix and a vector."""
     kinds = (input.ndim, other.ndim)
@@ -320,7 +275,7 @@ def matmul(input, other):
     raise _sparse(input, other)._cell.refusal("matmul")
 
 
-@_handles("addmm")
+@handles("addmm")
 def addmm(input, mat1, mat2, beta=None, alpha=None, name: str = "AddmmBackward0"):
     """Return ``beta * input + alpha * (mat1 @ mat2)``."""
     if isinstance(input, SparseTensor):
@@ -329,10 +284,10 @@ def addmm(input, mat1, mat2, beta=None, alpha=None, name: str = "AddmmBackward0"
     product = mm(mat1, mat2, name)
     if isinstance(product, SparseTensor):
         product = product.to_dense()
-    return _renamed(aten.add(added, product, alpha=alpha), name)
+    return renamed(aten.add(added, product, alpha=alpha), name)
 
 
-@_handles("linear")
+@handles("linear")
 def linear(input, weight, bias=None):
     """Return ``input @ weight.T + bias``, one of the first two a sparse matrix."""
     OPS["linear"].check(*(None if x is None else x._aval for x in (input, weight, bias)))
@@ -342,7 +297,7 @@ def linear(input, weight, bias=None):
         product = mm(input, weight.t())
     else:
         product = _times_turned(input, weight, "MmBackward0", isinstance(weight, CsrTensor))
-    return product if bias is None else _renamed(aten.add(product, bias), "AddmmBackward0")
+    return product if bias is None else renamed(aten.add(product, bias), "AddmmBackward0")
 
 
 # ---- softmax ----
@@ -354,7 +309,7 @@ def softmax_along(input: CooTensor, dim: int, log: bool, name: str) -> CooTensor
     sparse = input.sparse_dim()
     if dim >= sparse:
         inner = (aten.log_softmax if log else aten.softmax)(input.elements, dim - sparse + 1)
-        return _renamed(input.like(inner), name)
+        return renamed(input.like(inner), name)
     found, groups = np.unique(input.keys(skip=dim), return_inverse=True)
-    groups = _at(groups.reshape(-1), input)
+    groups = counted(groups.reshape(-1), input)
     return input.like(aten.sparse_softmax(input.elements, groups, len(found), log, name))

@@ -7,7 +7,15 @@ import numpy as np
 from facade import aten, dtypes, layouts
 from facade.binding import public
 from facade.functions import tensor
-from facade.sparse.tensor import CooTensor, CsrTensor, SparseTensor
+from facade.sparse.invariants import wanted
+from facade.sparse.tensor import (
+    CooTensor,
+    CsrTensor,
+    SparseTensor,
+    counted,
+    matches,
+    picked,
+)
 from facade.tensor import Tensor
 
 # ---- from parts ----
@@ -45,7 +53,7 @@ def sparse_coo_tensor(
             f"'len(size) == sparse_dim + dense_dim' is not satisfied: len(size) = {len(size)}, "
             f"sparse_dim = {sparse}, dense_dim = {dense}"
         )
-    if check_invariants:
+    if wanted(check_invariants):
         _check_inside(coordinates._host(), tuple(size))
     name = "SparseCooTensorWithDimsAndTensorsBackward0"
     elements = _history(elements, name, requires_grad)
@@ -68,7 +76,7 @@ def sparse_csr_tensor(
         raise NotImplementedError("sparse_csr_tensor: batches and dense dimensions are not there")
     if size is None:
         size = (starts.shape[0] - 1, int(columns._host().max(initial=-1)) + 1)
-    if check_invariants:
+    if wanted(check_invariants):
         _check_rows(starts._host(), columns._host(), tuple(size))
     name = "SparseCompressedTensorBackward0"
     return CsrTensor.make(starts, columns, _history(elements, name, requires_grad), tuple(size))
@@ -208,14 +216,19 @@ def sparse_mask(self: Tensor, mask: Tensor) -> Any:
     """Return this tensor's elements at the places that a sparse tensor keeps."""
     if not isinstance(mask, SparseTensor):
         raise NotImplementedError("sparse_mask: the mask must be a sparse tensor")
-    if isinstance(self, SparseTensor):
-        raise self._cell.refusal("sparse_mask")
     if self.shape != mask.shape:
         raise RuntimeError(
             "sparse_mask(): operands have incompatible sizes; self has size "
             f"{list(self.shape)} but mask has size {list(mask.shape)}"
         )
-    return mask.like(aten.sparse_gather(self, mask.places(), "SparseMaskBackward0"))
+    if not isinstance(self, SparseTensor):
+        return mask.like(aten.sparse_gather(self, mask.places(), "SparseMaskBackward0"))
+    given, wanted = self.coo().coalesce(), mask.coo()
+    if given.sparse_dim() != wanted.sparse_dim():
+        raise self._cell.refusal("sparse_mask with other sparse dimensions")
+    i, j = matches(given.keys(), wanted.keys())
+    there, count = counted(j[None], self), (mask._nnz(),)
+    return mask.like(aten.sparse_scatter(picked(given, i), there, count, "SparseMaskBackward0"))
 
 
 @public(module=False)
@@ -228,6 +241,12 @@ def sparse_dim(self: Tensor) -> int:
 def dense_dim(self: Tensor) -> int:
     """Return how many dimensions are not sparse."""
     return self.ndim
+
+
+@public(method=False, aliases=("dsmm",))
+def spmm(input: Tensor, mat2: Tensor) -> Any:
+    """Multiply two matrices: the old name of ``torch.mm``."""
+    return aten.mm(input, mat2)
 
 
 # ---- what only sparse tensors have ----

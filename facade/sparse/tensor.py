@@ -12,7 +12,17 @@ from facade.errors import no_dimension
 from facade.parts import Parts
 from facade.tensor import Tensor
 
-HANDLERS: dict = {}  # name of an op -> what it makes of sparse tensors; algebra.py fills it
+HANDLERS: dict = {}  # name of an op -> what it makes of sparse tensors
+
+
+def handles(*names: str) -> Callable:
+    """Make a function what ops of these names do: it gets their operands, then what is static."""
+
+    def wrap(function: Callable) -> Callable:
+        HANDLERS.update(dict.fromkeys(names, function))
+        return function
+
+    return wrap
 
 
 class SparseCell(Parts):
@@ -313,3 +323,30 @@ def sparse_dimension(x: SparseTensor, dim: int) -> int:
     if not -x.ndim <= dim < x.ndim:
         raise no_dimension(dim, x.ndim)
     return dim % x.ndim
+
+
+def counted(places: np.ndarray, x: Tensor) -> Tensor:
+    """Return places that were counted on the host as an operand next to ``x``."""
+    return Tensor._from_array(np.ascontiguousarray(places, np.int64), x.device)
+
+
+def renamed(x, name: str) -> Any:
+    """Return a result with the name that its backward has in PyTorch."""
+    if not isinstance(x, SparseTensor):
+        return aten.elements_of(x, name)
+    return x.like(aten.elements_of(x.elements, name))
+
+
+def matches(keys: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return all ``i, j`` with ``keys[i] == wanted[j]``, in the order of ``j``, then of ``i``."""
+    order = np.argsort(keys, kind="stable")
+    first, last = (np.searchsorted(keys[order], wanted, side) for side in ("left", "right"))
+    counts = last - first
+    j = np.repeat(np.arange(len(wanted)), counts)
+    i = np.arange(counts.sum()) + np.repeat(first - counts.cumsum() + counts, counts)
+    return order[i], j
+
+
+def picked(x: SparseTensor, places: np.ndarray) -> Tensor:
+    """Return some of the elements."""
+    return aten.sparse_gather(x.elements, counted(places[None], x), "")
