@@ -59,13 +59,15 @@ class ComposedTensor(Tensor):
         return None if found is None else self._shown_gradient(found)
 
     @_grad.setter
-    def _grad(self, value: Any) -> None:
-        if value is not None and not isinstance(value, type(self)):
-            raise self._cell.refusal("a strided gradient")
-        self.elements._grad = None if value is None else value.elements
+    def _grad(self, value: Tensor | None) -> None:
+        self.elements._grad = None if value is None else self.own_gradient(value)
 
     def _shown_gradient(self, gradient: Tensor) -> Any:
         return self.like(gradient)
+
+    def own_gradient(self, gradient: Tensor) -> Tensor:
+        """Return what a gradient for this tensor is for its elements."""
+        raise self._cell.refusal("a gradient")
 
     def requires_grad_(self, requires_grad: bool = True) -> "ComposedTensor":
         """Say whether operations on this leaf are recorded; return it."""
@@ -81,7 +83,7 @@ class ComposedTensor(Tensor):
 
         def call(gradient: Tensor):
             replaced = hook(self._shown_gradient(gradient))
-            return None if replaced is None else replaced.elements
+            return None if replaced is None else self.own_gradient(replaced)
 
         return self.elements.register_hook(call)
 

@@ -123,6 +123,11 @@ class NestedTensor(ComposedTensor):
         padded = aten.index_copy(empty, 0, places, self.elements).reshape(shape)
         return aten.elements_of(padded, "ToPaddedTensorBackward0")
 
+    def own_gradient(self, gradient: Tensor) -> Tensor:
+        if not isinstance(gradient, NestedTensor) or gradient.sizes != self.sizes:
+            raise self._cell.refusal("a gradient of other sizes")
+        return gradient.elements
+
     # ---- facts ----
 
     @property

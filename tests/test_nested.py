@@ -4,6 +4,7 @@ import copy
 import pickle
 
 import pytest
+from parity import both
 from tables import check
 
 import facade
@@ -79,6 +80,18 @@ def test_expressions():
 def test_gradients_are_nested():
     check([f"gradient(lambda x: {code})" for code in GRADIENTS.split()], tensors)
     check(["gradients(lambda x, w: x)", "gradients(F.linear)"], tensors)
+
+
+def test_backward_from_nested_results():
+    def code(torch):
+        x = tensors(torch)["nest"](True)
+        (x * 3).backward(x.detach())
+        return x.grad
+
+    both(code)
+    x = tensors(facade)["r"]
+    with pytest.raises(NotImplementedError, match="a gradient of other sizes"):
+        (x * 3).backward(facade.ones(2, 2, 3))
 
 
 def test_copies():

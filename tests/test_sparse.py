@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from counting import compilations
 from parity import both
 from tables import check
 
@@ -246,6 +247,47 @@ def test_what_leaves_keep():
         return accumulated, x.grad, y.grad, asked, copy.deepcopy(x)
 
     both(code)
+
+
+@pytest.mark.parametrize("kind", ["coo", "twice", "csr"])
+def test_backward_from_sparse_results(kind):
+    """With a gradient at the same places, at others, or a dense one."""
+
+    def code(torch):
+        names = tensors(torch)
+        gradients = [names["s"], names["e"]] if kind != "csr" else [names["c"]]
+        found = []
+        for gradient in gradients:
+            x = names[kind](True)
+            (x * 3).backward(gradient)
+            found.append(x.grad.to_dense() * (x.detach().to_dense() != 0))
+        return found
+
+    both(code)
+
+
+def test_autocast():
+    def code(torch):
+        names = tensors(torch)
+        with torch.autocast("cpu"):
+            return [f(names["s"], names["d"]).dtype for f in (torch.sparse.mm, torch.mm)]
+
+    both(code)
+
+
+@pytest.mark.parametrize("kind", ["coo", "csr"])
+def test_a_training_step_is_one_program(kind):
+    names = tensors(facade)
+    x, layer = names[kind](), facade.nn.Linear(2, 2)
+    optimizer = facade.optim.SGD(layer.parameters(), lr=0.1)
+    counts = []
+    for _ in range(5):
+        with compilations() as count:
+            optimizer.zero_grad()
+            facade.sparse.mm(x, layer(names["d"])).pow(2).sum().backward()
+            optimizer.step()
+        counts += count
+    assert sum(counts[2:]) == 0
 
 
 def test_values_are_shared():

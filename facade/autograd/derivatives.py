@@ -7,6 +7,7 @@ from facade import aten
 from facade.autograd.engine import Task, accumulate
 from facade.autograd.graph import GradientEdge
 from facade.binding import public
+from facade.composed import ComposedTensor
 from facade.tensor import Tensor
 
 Tensors = Tensor | GradientEdge | Sequence[Tensor] | Sequence[GradientEdge]
@@ -161,7 +162,15 @@ def _cotangents(roots, given) -> list[Tensor | None]:
     given = (None,) * len(roots) if given is None else _tuple(given)
     if len(given) != len(roots):
         raise RuntimeError(f"got {len(roots)} tensors and {len(given)} gradients")
-    return [_cotangent(i, root, g) for i, (root, g) in enumerate(zip(roots, given, strict=True))]
+    pairs = map(_as_elements, roots, given)
+    return [_cotangent(i, root, g) for i, (root, g) in enumerate(pairs)]
+
+
+def _as_elements(root, given) -> tuple:
+    """Return a root and its cotangent, or their elements, which the graph is about."""
+    if isinstance(root, ComposedTensor) and isinstance(given, Tensor):
+        return root.elements, root.own_gradient(given)
+    return root, given
 
 
 def _cotangent(i: int, root, given: Tensor | None) -> Tensor | None:

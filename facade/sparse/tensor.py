@@ -98,6 +98,9 @@ class SparseTensor(ComposedTensor):
         shape = tuple(self.shape[: self.sparse_dim()])
         return aten.sparse_scatter(self.elements, self.places(), shape, "ToDenseBackward0")
 
+    def own_gradient(self, gradient: Tensor) -> Tensor:
+        return gradient.sparse_mask(self).elements
+
     def numpy(self, *, force: bool = False) -> np.ndarray:
         raise TypeError(
             f"can't convert {self.called} layout tensor to numpy. Use Tensor.to_dense() first."
@@ -256,11 +259,12 @@ class CsrTensor(SparseTensor):
     called = "SparseCsr"
     starts: Tensor
     columns: Tensor
+    _places: Tensor | None  # once they were counted
 
     @staticmethod
     def make(starts: Tensor, columns: Tensor, elements: Tensor, shape: tuple) -> "CsrTensor":
         made = CsrTensor._of(shape, elements)
-        made.starts, made.columns = starts, columns
+        made.starts, made.columns, made._places = starts, columns, None
         return made
 
     @staticmethod
@@ -278,12 +282,16 @@ class CsrTensor(SparseTensor):
         return CsrTensor.make(starts, columns, elements, coo.shape)
 
     def like(self, elements: Tensor) -> "CsrTensor":
-        return CsrTensor.make(self.starts, self.columns, elements, self.shape)
+        made = CsrTensor.make(self.starts, self.columns, elements, self.shape)
+        made._places = self._places
+        return made
 
     def places(self) -> Tensor:
-        starts, columns = self.starts._host(), self.columns._host()
-        rows = np.repeat(np.arange(self.shape[0]), np.diff(starts))
-        return Tensor._from_array(np.stack([rows, columns]).astype(np.int64), self.device)
+        if self._places is None:
+            starts, columns = self.starts._host(), self.columns._host()
+            rows = np.repeat(np.arange(self.shape[0]), np.diff(starts))
+            self._places = counted(np.stack([rows, columns]), self)
+        return self._places
 
     def coo(self) -> CooTensor:
         return CooTensor.make(self.places(), self.elements, self.shape, True)
