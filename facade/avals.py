@@ -105,11 +105,14 @@ def channels_last_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def is_channels_last(a: Aval) -> bool:
     """Return whether PyTorch would call this memory format channels last rather than contiguous."""
-    if a.ndim not in (4, 5) or a.contiguous:
+    if a.ndim not in (4, 5) or a.contiguous or 0 in a.shape or not a.strides[1]:
         return False
-    dense = channels_last_strides(a.shape)
-    pairs = zip(a.shape, a.strides, dense, strict=True)
-    return all(size == 1 or own == expected for size, own, expected in pairs)
+    least = 0
+    for dim in (1, *range(a.ndim - 1, 1, -1), 0):
+        if a.strides[dim] < least or (dim == 0 and least == a.strides[1]):
+            return False
+        least = a.strides[dim] * a.shape[dim]
+    return True
 
 
 def elementwise_strides(shape: tuple[int, ...], operands: list[Aval]) -> tuple[int, ...]:

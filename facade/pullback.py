@@ -120,13 +120,25 @@ def read_by_pullback(entry: Entry, mask: int) -> int:
     """Return the operands whose values an op's pullback depends on: bit i stands for operand i."""
     key = ("read", mask)
     if key not in entry.cache:
-        with jax.enable_x64(True):
-            made = jax.make_jaxpr(lambda *x: linearize(entry, mask, x)[1])(*_structs(entry)).jaxpr
-        _, used = dce_jaxpr(made, [True] * len(made.outvars))
-        queue = iter(used)
-        bits = [a is not None and next(queue) for a in entry.inputs]
-        entry.cache[key] = sum(bit << i for i, bit in enumerate(bits))
+        entry.cache[key] = _read(lambda *x: linearize(entry, mask, x)[1], entry)
     return entry.cache[key]
+
+
+def read_by(entry: Entry) -> int:
+    """Return the operands that an op's results depend on: bit i stands for operand i."""
+    if "read" not in entry.cache:
+        entry.cache["read"] = _read(entry.fn, entry)
+    return entry.cache["read"]
+
+
+def _read(function, entry: Entry) -> int:
+    """Return which of an entry's operands a function of them reads."""
+    with jax.enable_x64(True):
+        made = jax.make_jaxpr(function)(*_structs(entry)).jaxpr
+    _, used = dce_jaxpr(made, [True] * len(made.outvars))
+    queue = iter(used)
+    bits = [a is not None and next(queue) for a in entry.inputs]
+    return sum(bit << i for i, bit in enumerate(bits))
 
 
 def _structs(entry: Entry) -> list:
@@ -147,6 +159,8 @@ def free_entry(entry: Entry, mask: int) -> Entry | None:
 
 
 def _free_entry(entry: Entry, mask: int) -> Entry | None:
+    if entry.grad_name == "CopySlices":
+        return None  # in PyTorch it saves the backward of what was written
     count = 1 if entry.view is not None else len(entry.inputs)
     if read_by_pullback(entry, mask) & ((1 << count) - 1):
         return None

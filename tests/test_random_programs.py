@@ -132,6 +132,45 @@ def only_piece_written(torch):
     (leaf(torch, 1.0, 2.0) * 2).split(2)[0].mul_(2)
 
 
+@KEPT
+def second_derivative_of_atan2_at_nothing(torch):
+    x, y = leaf(torch, 0.0, 1.0), leaf(torch, 0.0, 2.0)
+    first = torch.autograd.grad(torch.atan2(x, y).square().sum(), (x, y), create_graph=True)
+    return [g * 1 for g in first], torch.autograd.grad(first[0].sum() + first[1].sum(), (x, y))
+
+
+@KEPT
+def write_through_a_view_gone_through_twice(torch):
+    x = leaf(torch, 1.0, 2.0) * 2
+    x[1] = 0
+    x.sum().backward()
+    x.sum().backward()
+
+
+@KEPT
+def joined_with_ambiguous_strides(torch):
+    x = torch.arange(6.0).reshape(2, 3).unsqueeze(0).transpose(0, -1).unsqueeze(0)
+    return torch.cat([x, x], 1) * 1
+
+
+GRADIENTS = [
+    "x.sum()", "x.mean(0)", "x.clone().zero_()", "x.round()", "x * 3", "x[1]", "x * x", "x.exp()",
+    "torch.cat([x, x])", "x @ x.t()", "x.relu()", "x.clone().fill_(2)", "x.abs()",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("expression", GRADIENTS)
+def test_gradient_of_a_gradient_is_tracked_if_it_depends_on_something(expression):
+    def tracked(torch):
+        x = torch.arange(6.0).reshape(2, 3).clone().requires_grad_()
+        y = eval(expression)
+        (found,) = torch.autograd.grad(y.sum(), x, create_graph=True)
+        (more,) = torch.autograd.grad((y * y).sum(), x, create_graph=True)
+        return found.requires_grad, found.detach() * 1, more.requires_grad, more.detach() * 1
+
+    both(tracked)
+
+
 SAVING_NOTHING = [
     "x[1]", "x[1:]", "x[:, ::2]", "x.as_strided((2, 2), (1, 1))", "x.unfold(1, 2, 1)",
     "x.diagonal()", "x.unbind()[1]", "x.cumsum(0)", "x.tril()",

@@ -16,7 +16,7 @@ from facade.graph import AccumulateGrad, Node, node_type
 from facade.ops.registry import OPS, Entry, infer
 from facade.outline import first_slots, sources
 from facade.program import Segment, flush
-from facade.pullback import Pull, pull_of, vjp_entry
+from facade.pullback import Pull, pull_of, read_by, vjp_entry
 from facade.recording import pending_tensor, record_entry, wrap
 from facade.storage import Storage, attend, locate
 from facade.tape import ABSENT, FLOAT, LEAF, MAX_GRAPH_BYTES, SLOT, Tape, state, tape_on
@@ -406,14 +406,19 @@ def _pull_differentiably(node: Node, row: list) -> list:
     refs = node.path.step[1] if node.home is tape else replay(node.home, node.index, tape)
     backward = vjp_entry(node.entry, node.mask, tuple(c is None for c in cotangents))
     refs = [*refs, *(ABSENT if c is None else locate(c._cell, tape) for c in cotangents)]
-    mask, edges = node.mask, list(node.edges)
+    operands = [i for i in range(node.mask.bit_length()) if node.mask >> i & 1]
+    sources = dict(zip(operands, node.edges, strict=True))
     for i, c in enumerate(cotangents, len(node.entry.inputs)):
         if c is not None and c._node is not None:
-            mask |= 1 << i
-            edges.append((c._node, c._number))
+            sources[i] = (c._node, c._number)
+    read = read_by(backward)
+    sources = {i: edge for i, edge in sources.items() if read >> i & 1}
+    edges, mask = list(sources.values()), sum(1 << i for i in sources)
     path = tape.append(backward, tuple(refs), tape.edges(edges), mask)
-    made = node_type(backward)(path, tape, tuple(edges))
-    tape.nodes.append(made)
+    made = None
+    if mask:
+        made = node_type(backward)(path, tape, tuple(edges))
+        tape.nodes.append(made)
     return [
         pending_tensor(tape, path.first + i << 2 | SLOT, aval, made, i)
         for i, aval in enumerate(backward.outputs)

@@ -89,10 +89,10 @@ def scatter_reduce(
 def index_select(input: Tensor, dim: int, index: Tensor) -> Tensor:
     """Take the positions ``index`` along ``dim``."""
     size = _size(input, dim)
-    if not size and index.numel():
+    if not size and index.numel() and input.ndim > 1:
         raise RuntimeError("index_select(): self indexing axis dim should be positive")
     second = input.ndim > 1 and dim in (1, 1 - input.ndim)
-    if second or not input.numel():  # where PyTorch has another kernel
+    if second or (not input.numel() and input.ndim > 1):  # where PyTorch has another kernel
         text = f"INDICES element is out of DATA bounds, id={{index}} axis_dim={size}"
         _in_range(input, dim, index, text=text)
     elif input.ndim:

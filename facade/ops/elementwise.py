@@ -354,7 +354,7 @@ _atan2 = jax.custom_jvp(jnp.arctan2)
 def _atan2_jvp(primals, tangents):
     (y, x), (y_tangent, x_tangent) = primals, tangents
     squares = x * x + y * y
-    share = jnp.where(squares == 0, 0, 1 / jnp.where(squares == 0, 1, squares))
+    share = jnp.where(squares == 0, 0, 1 / squares)  # whose derivative is nan there, as PyTorch's
     return _atan2(y, x), (y_tangent * x - x_tangent * y) * share
 
 
