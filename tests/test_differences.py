@@ -366,3 +366,28 @@ def test_composed_tensors_are_of_subclasses():
     made += (facade.quantize_per_tensor(x, 0.1, 0, facade.quint8),)
     for tensor in made:
         assert isinstance(tensor, facade.Tensor) and type(tensor) is not facade.Tensor
+
+
+def test_soft_margin_loss_does_not_overflow():
+    def run(module):
+        x = module.tensor([200.0], requires_grad=True)
+        loss = module.nn.functional.soft_margin_loss(x, module.tensor([-1.0]))
+        loss.backward()
+        return loss.item(), x.grad.item()
+
+    assert run(facade) == (200.0, 1.0)
+    loss, grad = run(torch)
+    assert loss == np.inf
+    assert np.isnan(grad)
+
+
+def test_second_gradient_of_a_norm_at_zero():
+    def run(module):
+        x = module.zeros(2, requires_grad=True)
+        (first,) = module.autograd.grad(module.linalg.norm(x), x, create_graph=True)
+        return first.tolist(), module.autograd.grad(first.sum(), x)[0].tolist()
+
+    assert run(facade) == ([0.0, 0.0], [0.0, 0.0])
+    first, second = run(torch)
+    assert first == [0.0, 0.0]
+    assert np.isnan(second).all()

@@ -275,3 +275,44 @@ def test_old_name_of_a_loss():
         return repr(made), made.reduction
 
     both(run)
+
+
+# ---- torch.ops.aten ----
+
+KERNELS = """
+slice(x, 1, 0, 2)
+slice.Tensor(x, 0, 1, None, 2)
+add.Tensor(x, x, alpha=2)
+add_.Tensor(x * 1, x)
+relu(x)
+pow.Tensor_Scalar(x, 2)
+view.default(x, [3, 2])
+mm.default(x, x.t())
+""".strip().splitlines()
+
+
+@pytest.mark.parametrize("call", KERNELS)
+def test_kernels_by_name(call):
+    def run(module):
+        (x,) = given(module, (2, 3))
+        result = eval(f"torch.ops.aten.{call}", {"torch": module, "x": x})
+        return result, module.autograd.grad((result * result).sum(), x)
+
+    both(run)
+
+
+def test_backward_of_max_pool_by_name():
+    def run(module):
+        (x,) = given(module, (1, 1, 4, 4))
+        maxima, places = module.nn.functional.max_pool2d(x, 2, return_indices=True)
+        grad = module.ones_like(maxima, requires_grad=True)
+        arguments = (grad, x, [2, 2], [2, 2], [0, 0], [1, 1], False, places)
+        result = module.ops.aten.max_pool2d_with_indices_backward(*arguments)
+        return result, module.autograd.grad((result * result).sum(), (grad, x))
+
+    both(run)
+
+
+def test_kernels_without_a_function_say_so():
+    with pytest.raises(NotImplementedError, match=r"torch\.ops\.aten\.foo is the name of a kernel"):
+        facade.ops.aten.foo(1)

@@ -2,12 +2,33 @@
 
 import functools
 import re
+from collections.abc import Callable
+from typing import Any
 
 from facade.ops.registry import Entry
 
+FUNCTIONS: list[Callable[[str], Callable | None]] = []  # finds what a name calls; set once bound
 
-class OpOverload:
-    """One overload of an op, as ``torch.ops.aten.mm.default``; a name, not a function."""
+
+class _Callable:
+    _op: str
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the public function or method of that name; it chooses the overload.
+
+        Raises:
+            NotImplementedError: there is none.
+        """
+        function = FUNCTIONS[0](self._op.removeprefix("aten."))
+        if function is None:
+            raise NotImplementedError(
+                f"torch.ops.{self} is the name of a kernel only; call one of facade's functions"
+            )
+        return function(*args, **kwargs)
+
+
+class OpOverload(_Callable):
+    """One overload of an op, as ``torch.ops.aten.mm.default``."""
 
     def __init__(self, op: str, overload: str) -> None:
         self._op, self._overloadname = op, overload
@@ -19,7 +40,7 @@ class OpOverload:
         return f"<OpOverload(op='{self._op}', overload='{self._overloadname}')>"
 
 
-class OpOverloadPacket:
+class OpOverloadPacket(_Callable):
     """All overloads of an op, as ``torch.ops.aten.mm``."""
 
     def __init__(self, op: str) -> None:

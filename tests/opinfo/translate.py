@@ -26,6 +26,8 @@ def function(entry):
     """
     if entry.name.startswith("__") and hasattr(operator, entry.name):
         return _found(facade.Tensor, entry.name)
+    if isinstance(entry.op, torch._ops.OpOverload | torch._ops.OpOverloadPacket):
+        return _found(facade.ops, str(entry.op))
     if isinstance(entry.op, types.FunctionType) and _is_local(entry.op):
         return rebound(entry.op)
     found = functools.reduce(lambda x, name: getattr(x, name, None), entry.name.split("."), facade)
