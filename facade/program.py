@@ -197,7 +197,8 @@ class Numbers:
             array = np.array(numbers, self.dtype)
             self.held = numbers, array
         elif type(array) is np.ndarray:
-            array = jax.device_put(array)
+            with jax.ensure_compile_time_eval():  # no tracer, if JAX traces what runs the program
+                array = jax.device_put(array)
             self.held = known, array
         return array
 

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable
 
+import jax.numpy as jnp
+from jax import lax
+
 from facade.avals import Aval, elementwise_strides
 from facade.dtypes import SCALAR_NAMES, bool_, dtype
 from facade.errors import bad_argument
@@ -13,6 +16,16 @@ _KINDS = {
     "floating": lambda d: d.is_floating_point,
     "complex": lambda d: d.is_complex,
 }
+
+
+def short(places, within):
+    """Return places in an array as int32, if they can't be beyond.
+
+    With 64 bits, some of JAX's own rules fail where its 64-bit types are off: in gradients and
+    batches that somebody else takes of what facade recorded.
+    """
+    wide = max(within.shape, default=0) >= 1 << 31
+    return places if wide else lax.convert_element_type(places, jnp.int32)
 
 
 def kernel(name: str) -> tuple[type[Exception], str]:

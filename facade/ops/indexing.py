@@ -13,6 +13,7 @@ from jax import lax
 from facade.avals import Aval, elementwise_strides
 from facade.dtypes import C_NAMES, SCALAR_NAMES, bool_, int64
 from facade.errors import broadcast_shapes
+from facade.ops.declare import short
 from facade.ops.registry import OPS, Raw, Scalar, op
 from facade.ops.shape import same_strides
 
@@ -316,7 +317,7 @@ def _check_part(shape, src) -> None:
     (*input.shape[:dim], *input.shape[dim + 1 :]), src))  # fmt: skip
 def select_scatter(input: Raw, src: Raw, dim: int, index: Scalar) -> jax.Array:
     """Copy with one position along ``dim`` (counted from the front) replaced."""
-    return lax.dynamic_update_index_in_dim(input, src, index, dim)
+    return lax.dynamic_update_index_in_dim(input, src, short(index, input), dim)
 
 
 @op(public="", check=lambda input, src, dim, start, length, step: _check_part(

@@ -475,7 +475,7 @@ def ctc_loss(
     Returns:
         ``(N,)``. The gradient is the one before a log-softmax, as PyTorch defines it.
     """
-    lengths = input_lengths.astype(jnp.int64)
+    lengths, target_lengths = input_lengths.astype(jnp.int32), target_lengths.astype(jnp.int32)
     run = partial(_ctc_one, blank=blank)
     loss = jax.vmap(run, (1, 0, 0, 0))(log_probs, targets, lengths, target_lengths)
     inside = jnp.arange(log_probs.shape[0])[:, None] < lengths
@@ -488,7 +488,8 @@ def ctc_loss(
 def _ctc_one(log_probs, target, length, count, blank: int):
     """Sum over all alignments of one sequence: labels with a blank before, between and after."""
     size = 2 * target.shape[0] + 1
-    labels = jnp.full(size, blank, target.dtype).at[1::2].set(target)
+    target = target.astype(jnp.int32)
+    labels = jnp.full(size, blank, jnp.int32).at[1::2].set(target)
     before = jnp.concatenate([jnp.full(2, -1, labels.dtype), labels[:-2]])
     may_skip = (labels != blank) & (labels != before)
 

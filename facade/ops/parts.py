@@ -8,6 +8,7 @@ from jax import lax
 
 from facade.avals import contiguous_strides
 from facade.errors import no_dimension, wrap_dim
+from facade.ops.declare import short
 from facade.ops.registry import Raw, Scalar, op
 
 # ---- positions and pieces ----
@@ -30,13 +31,14 @@ def _select_geometry(shape, strides, offset, dim, index):
 
 def _select_back(base, value, dim, index):
     dim = wrap_dim(dim, base.ndim)
-    return lax.dynamic_update_index_in_dim(base, value, index, dim)
+    return lax.dynamic_update_index_in_dim(base, value, short(index, base), dim)
 
 
 @op(public="", check=_check_select, geometry=_select_geometry, write=_select_back)
 def select(input: Raw, dim: int, index: Scalar) -> jax.Array:
     """Take one position (in range, counted from the front) along ``dim``."""
-    return lax.dynamic_index_in_dim(input, index, wrap_dim(dim, input.ndim), keepdims=False)
+    dim = wrap_dim(dim, input.ndim)
+    return lax.dynamic_index_in_dim(input, short(index, input), dim, keepdims=False)
 
 
 def _slice_geometry(shape, strides, offset, dim, start, length, step):
@@ -52,7 +54,7 @@ def _span(length: int, step: int) -> int:
 
 
 def _slice_back(base, value, dim, start, length, step):
-    dim = wrap_dim(dim, base.ndim)
+    dim, start = wrap_dim(dim, base.ndim), short(start, base)
     span = _span(length, step)
     if span > length:
         # the positions in between keep what they have
@@ -73,7 +75,7 @@ def slice_(input: Raw, dim: int, start: Scalar, length: int, step: int = 1) -> j
     dim = wrap_dim(dim, input.ndim)
     span = _span(length, step)
     if span != input.shape[dim]:
-        input = lax.dynamic_slice_in_dim(input, start, span, dim)
+        input = lax.dynamic_slice_in_dim(input, short(start, input), span, dim)
     return input if step == 1 else lax.slice_in_dim(input, 0, span, step, dim)
 
 
@@ -287,7 +289,8 @@ def unfold(input: Raw, dimension: int, size: int, step: int) -> jax.Array:
         return jnp.broadcast_to(input, (size,))
     dim = wrap_dim(dimension, input.ndim)
     starts = jnp.arange(_windows(input.shape[dim], size, step)) * step
-    windows = jnp.take(input, starts[:, None] + jnp.arange(size), axis=dim, mode="clip")
+    places = short(starts[:, None] + jnp.arange(size), input)
+    windows = jnp.take(input, places, axis=dim, mode="clip")
     return jnp.moveaxis(windows, dim + 1, -1)
 
 
@@ -332,7 +335,7 @@ def as_strided_part(
     """Return ``shown``, what :func:`as_strided` shows of a storage, ``input``'s part from there."""
     at = _places(shown.shape, stride, storage_offset)
     number, inside = element_at(at, input.shape, own)
-    return jnp.where(inside, input.reshape(-1).at[number].get(mode="clip"), shown)
+    return jnp.where(inside, input.reshape(-1).at[short(number, input)].get(mode="clip"), shown)
 
 
 def _places(size: tuple, stride: tuple, offset: int) -> jax.Array:

@@ -9,6 +9,7 @@ from jax import lax
 from facade.avals import Aval
 from facade.dtypes import SCALAR_NAMES, int32, int64
 from facade.errors import wrap_dim
+from facade.ops.declare import short
 from facade.ops.indexing import IN_RANGE, add_at, overwrite, place
 from facade.ops.registry import Raw, Scalar, op
 from facade.ops.shape import same_strides
@@ -45,7 +46,8 @@ def index_select(input: Raw, dim: int, index: Raw) -> jax.Array:
     """Take the positions ``index`` along ``dim``."""
     if not input.ndim:
         return input
-    return jnp.take(input, index.reshape(-1), axis=wrap_dim(dim, input.ndim), mode="clip")
+    places = short(index.reshape(-1), input)
+    return jnp.take(input, places, axis=wrap_dim(dim, input.ndim), mode="clip")
 
 
 def _check_index_add(input, dim, index, source, alpha):

@@ -12,6 +12,7 @@ from facade.avals import (
 )
 from facade.dtypes import bool_, dtype
 from facade.errors import no_dimension, wrap_dim, wrap_dims
+from facade.ops.declare import short
 from facade.ops.parts import diagonal_dims
 from facade.ops.registry import Array, Promote, Raw, Scalar, op
 from facade.ops.view import resolve_size
@@ -362,4 +363,5 @@ def _check_narrow_copy(input, dim, start, length):
 @op(public="", check=_check_narrow_copy)
 def narrow_copy(input: Raw, dim: int, start: Scalar, length: int) -> jax.Array:
     """Copy ``length`` positions from ``start``, which the caller has checked."""
-    return lax.dynamic_slice_in_dim(input, start, length, wrap_dim(dim, input.ndim))
+    dim = wrap_dim(dim, input.ndim)
+    return lax.dynamic_slice_in_dim(input, short(start, input), length, dim)

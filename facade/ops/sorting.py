@@ -142,10 +142,10 @@ def mode(input: Array, dim: int, keepdim: bool):
         return input, jnp.zeros((), jnp.int64)
     axis = wrap_dim(dim, input.ndim)
     values, order = _sorted(jax.lax.stop_gradient(input), axis)
-    place = jax.lax.broadcasted_iota(jnp.int64, input.shape, axis)
+    place = jax.lax.broadcasted_iota(jnp.int32, input.shape, axis)
     begins = (values != jnp.roll(values, 1, axis)) | (place == 0)
     start = jax.lax.cummax(jnp.where(begins, place, 0), axis)
-    rank = jnp.argmax(place - start, axis, keepdims=True)
+    rank = jnp.expand_dims(jax.lax.argmax(place - start, axis, jnp.int32), axis)
     return _at(input, jnp.take_along_axis(order, rank, axis), axis, keepdim)
 
 
