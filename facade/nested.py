@@ -164,6 +164,8 @@ class NestedTensor(ComposedTensor):
     def _same_size(self, value: Any) -> bool:
         return value.sizes == self.sizes
 
+    _same_places = _same_size
+
     def _nested_tensor_size(self) -> Tensor:
         return Tensor._from_array(np.array(self.sizes, np.int64))
 

@@ -295,11 +295,33 @@ def test_values_are_shared():
         values = torch.ones(3)
         s = torch.sparse_coo_tensor(PLACES, values, (2, 3))
         values.mul_(5)
-        with pytest.raises(RuntimeError, match="a leaf Variable that requires grad"):
-            tensors(torch)["coo"](True).mul_(2)
-        return s
+        s.mul_(2)
+        return s, values
 
     both(code)
+
+
+def test_writes_with_a_history():
+    def code(torch):
+        x, leaf = torch.ones(3, requires_grad=True), tensors(torch)["coo"](True)
+        s = torch.sparse_coo_tensor(PLACES, x * 2, (2, 3)) * 1
+        s.mul_(3)
+        torch.sparse.sum(s).backward()
+        with torch.no_grad():
+            leaf.mul_(2)
+        torch.sparse.sum(leaf).backward()
+        return s, x.grad, leaf, leaf.grad
+
+    both(code)
+    both(lambda torch: tensors(torch)["coo"](True).mul_(2))
+
+
+def test_captured_functions_see_writes():
+    s, d = (tensors(facade)[name] for name in "sd")
+    function = facade.jit(lambda x: facade.sparse.mm(s, x))
+    before = function(d)
+    s.mul_(2)
+    assert facade.equal(function(d), before * 2)
 
 
 @pytest.mark.parametrize("layout", ["coo", "csr"])

@@ -164,6 +164,9 @@ class CooTensor(SparseTensor):
     def places(self) -> Tensor:
         return self.coordinates
 
+    def _same_places(self, value: "CooTensor") -> bool:
+        return value.coordinates is self.coordinates and value.coalesced is self.coalesced
+
     def coo(self) -> "CooTensor":
         return self
 
@@ -292,6 +295,9 @@ class CsrTensor(SparseTensor):
             rows = np.repeat(np.arange(self.shape[0]), np.diff(starts))
             self._places = counted(np.stack([rows, columns]), self)
         return self._places
+
+    def _same_places(self, value: "CsrTensor") -> bool:
+        return value.starts is self.starts and value.columns is self.columns
 
     def coo(self) -> CooTensor:
         return CooTensor.make(self.places(), self.elements, self.shape, True)
