@@ -233,14 +233,16 @@ def _view_results(entry: Entry, operands: tuple, tape: Tape, first: int, node):
     if node is not None:
         node.numbers = tuple(numbers)
     cell = base._cell
-    chain, root, cut = (cell.chain, cell.base, cell.cut) if type(cell) is View else ((), base, 0)
+    chain, root, several = (), base, False
+    if type(cell) is View:
+        chain, root, several = cell.chain, cell.base, cell.several
     if base._node is not None and node is None:
         root = None  # made under no_grad: shares the storage, has no part in the history
     results = []
     for i, aval in enumerate(entry.outputs):
         view = View(aval, cell.storage, (*chain, (entry, tuple(numbers), i)), root)
         view.cached_tape, view.cached_ref = tape, first + i << 2 | SLOT
-        view.cut = cut
+        view.several = several or not entry.single
         results.append(wrap(view, aval, node, i))
     return results[0] if entry.single else tuple(results)
 

@@ -85,15 +85,15 @@ class View:
         chain: ``(entry, numbers, result number)`` per view op, from the storage outwards.
         base: The tensor that owns the storage and whose history the view continues; None if the
             view was made under ``no_grad``, of a tensor with history.
-        cut: How many ops of the chain come before a ``detach()``. The base is there only to
-            continue the history of writes from there on.
+        detached: Whether it has a base only to continue the history of writes through itself.
+        several: Whether it is, or shows a part of, one of several views that an op returned.
         seen: The storage's version when the view's value was last derived.
         known: The same of its history, which the tensor holds.
     """
 
     __slots__ = (
         "__weakref__", "array", "aval", "base", "cached_ref", "cached_tape", "chain",
-        "cut", "device", "known", "seen", "storage",
+        "detached", "device", "known", "seen", "several", "storage",
     )  # fmt: skip
     tape = None
 
@@ -103,7 +103,7 @@ class View:
         self.device = storage.device
         self.chain = chain
         self.base = base
-        self.cut = 0
+        self.detached = self.several = False
         self.seen = self.known = storage.version
         self.array = None
         self.cached_tape: Tape | None = None

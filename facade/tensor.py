@@ -94,7 +94,7 @@ class Tensor(TensorBase):
     @property
     def _base(self) -> "Tensor | None":
         cell = self._cell
-        return cell.base if type(cell) is View and cell.cut < len(cell.chain) else None
+        return cell.base if type(cell) is View and not cell.detached else None
 
     def _is_view(self) -> bool:
         return self._base is not None
@@ -326,7 +326,7 @@ class Tensor(TensorBase):
 
     def detach_(self) -> "Tensor":
         """Leave the graph; return self."""
-        if type(self._cell) is View and self._cell.cut < len(self._cell.chain):
+        if type(self._cell) is View and not self._cell.detached:
             raise RuntimeError(
                 "Can't detach views in-place. Use detach() instead. If you are using "
                 "DistributedDataParallel (DDP) for training, and gradient_as_bucket_view is set "
@@ -482,16 +482,15 @@ class Tensor(TensorBase):
         Args:
             tracked: Whether the write has a gradient.
         """
-        several = any(not entry.single for entry, _, _ in view.chain[view.cut :])
         hidden = view.base is None  # made under no_grad, of a tensor with history
-        if not hidden and not (several and tracked):
+        if not hidden and not (view.several and tracked):
             return
         name = "A view was created in no_grad mode"
         mode = " with grad mode enabled"
         if self.grad_fn is not None:
             kind = re.sub(r"Backward\d*$", "", self.grad_fn.name())
             name, mode = f"Output {self._number} of {kind} is a view", ""
-        if several and not hidden:
+        if view.several and not hidden:
             rest = (
                 "This view is the output of a function that returns multiple views. Such functions "
                 "do not allow the output views to be modified inplace. You should replace the "
@@ -683,7 +682,7 @@ def _copied(cell, memo: dict):
 def _detached(view: View) -> View:
     """Return a new view that has its base only to continue the history of writes through it."""
     view.seen = view.known = -1
-    view.cut = len(view.chain)
+    view.detached = True
     return view
 
 

@@ -18,13 +18,14 @@ def inside(x, y):
     pairs = zip(reversed(x.shape), reversed(y.shape), strict=False)
     if y.ndim > x.ndim or any(n not in (1, m) for m, n in pairs):
         return y.sum()
-    return y.clone() if y is not x and overlap_unnoticed(x, y) else y
+    return apart(x, y)
 
 
-def overlap_unnoticed(x, y) -> bool:
-    """Return whether two tensors may share places where PyTorch doesn't look."""
+def apart(x, y):
+    """Return ``y``, or a copy if it shares places with ``x``, which is written, unnoticed."""
     memory = [t.untyped_storage().data_ptr() for t in (x, y)]
-    return memory[0] == memory[1] and not (is_dense(x) and is_dense(y))
+    shared = memory[0] == memory[1] and y is not x
+    return y.clone() if shared and not (is_dense(x) and is_dense(y)) else y
 
 
 def is_dense(x) -> bool:
@@ -168,7 +169,8 @@ def out_of(function):
         shape = np.broadcast_shapes(x.shape, other.shape)
         fits = [t for t in s.tensors if tuple(t.shape) == shape and not overlaps(t)]
         out = fits[b % len(fits)] if fits and a % 3 else s.torch.empty(0, dtype=s.torch.float64)
-        function(s.torch, x, other, out)
+        operands = [apart(out, t) for t in (x, other)]
+        function(s.torch, *operands, out)
         return out.clone()
 
     return step

@@ -133,6 +133,11 @@ def only_piece_written(torch):
 
 
 @KEPT
+def strided_view_of_a_piece_written(torch):
+    (leaf(torch, 1.0, 2.0) * 2).view(1, 2).unbind(1)[0].as_strided((2,), (1,), 0).mul_(2)
+
+
+@KEPT
 def second_derivative_of_atan2_at_nothing(torch):
     x, y = leaf(torch, 0.0, 1.0), leaf(torch, 0.0, 2.0)
     first = torch.autograd.grad(torch.atan2(x, y).square().sum(), (x, y), create_graph=True)

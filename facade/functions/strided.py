@@ -23,6 +23,8 @@ def as_strided(input: Tensor, size, stride, storage_offset: int | None = None) -
     """
     source, *where, own = _source(input, tuple(size), tuple(stride), storage_offset)
     shown = aten.as_strided(source, *where, own)
+    if type(input._cell) is View:
+        shown._cell.several |= input._cell.several
     if source is input or input._node is None or not state.grad:
         return shown
     # the value is the storage's, the history goes through the input, as far as it shows that
