@@ -20,6 +20,7 @@ from facade.graph import AccumulateGrad
 from facade.ops.conv_algorithms import is_tf32_allowed
 from facade.ops.linalg import get_float32_matmul_precision
 from facade.optim.update import TransformOptimizer, count_step
+from facade.parts import Parts
 from facade.program import flush
 from facade.random import default_generator
 from facade.recording import wrap
@@ -150,6 +151,9 @@ class Capture:
         roots |= {f"argument {i}": x for i, x in enumerate(leaves) if not isinstance(x, Tensor)}
         self.statics = [None if isinstance(x, Tensor) else x for x in leaves]
         tensors = [x for x in leaves if isinstance(x, Tensor)]
+        for x in tensors:
+            if isinstance(x._cell, Parts):
+                raise x._cell.refusal("an argument of facade.jit")
         before = Survey(roots, seen)
         tape = self.tape = StepTrace(device_of(tensors), tensors, alone)
         tape.grads.update((x, x._grad) for x in before.tensors if x.requires_grad and x.is_leaf)
@@ -295,7 +299,7 @@ class Capture:
 
     def _swap(self, was: Tensor, now: Tensor) -> bool:
         """Let a tensor in a variable take the place of another one; return whether it can."""
-        if type(now) is not type(was):
+        if type(now) is not type(was) or isinstance(now._cell, Parts):
             return False
         if id(was) not in self.facts:  # only its shape can have been read
             return not was.requires_grad and _facts(now) == _facts(was)

@@ -322,6 +322,15 @@ def test_captured_functions_see_writes():
     before = function(d)
     s.mul_(2)
     assert facade.equal(function(d), before * 2)
+    module = facade.nn.Module()
+    module.s = s
+    function = facade.jit(lambda x: facade.sparse.mm(module.s, x))
+    assert facade.equal(function(d), before * 2)
+    module.s = facade.eye(2, 3).to_sparse()
+    assert facade.equal(function(d), d[:2])
+    product = facade.jit(lambda s, x: facade.sparse.mm(s, x))
+    with pytest.raises(NotImplementedError, match=r"torch\.sparse_coo tensor"):
+        product(s, d), product(s, d)
 
 
 @pytest.mark.parametrize("layout", ["coo", "csr"])
