@@ -190,10 +190,51 @@ def cudagraph_mark_step_begin() -> None:
     """Mark the beginning of a step; nothing depends on it."""
 
 
+def save_cache_artifacts() -> Any:
+    """Refused: programs are kept in a folder, not in bytes.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError(_CACHE)
+
+
+def load_cache_artifacts(serialized_artifacts: bytes) -> Any:
+    """Refused, as :func:`save_cache_artifacts`.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError(_CACHE)
+
+
+def load_compiled_function(
+    file: Any,
+    *,
+    f_globals: dict[str, object] | None = None,
+    external_data: dict[str, Any] | None = None,
+) -> Callable:
+    """Refused: what leaves this process is a program of JAX's.
+
+    Raises:
+        NotImplementedError: always.
+    """
+    raise NotImplementedError(
+        "load_compiled_function: write a function with facade.export(function, args).save(path) "
+        "and read it with jax.export.deserialize"
+    )
+
+
+_CACHE = (
+    "compiled programs are kept on disk as they are made: copy the folder that FACADE_CACHE_DIR "
+    "names, and name it there"
+)
 __all__ = [
     "InvalidBackend", "OptimizedModule", "allow_in_graph", "assume_constant_result", "compile",
     "cudagraph_mark_step_begin",
     "disable", "get_default_backend", "is_compiling", "is_dynamo_compiling", "is_exporting",
-    "list_backends", "nested_compile_region", "reset", "set_default_backend", "set_stance",
+    "list_backends", "load_cache_artifacts", "load_compiled_function", "nested_compile_region",
+    "reset",
+    "save_cache_artifacts", "set_default_backend", "set_stance",
     "substitute_in_graph", "wrap_numpy",
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -391,3 +392,30 @@ def test_second_gradient_of_a_norm_at_zero():
     first, second = run(torch)
     assert first == [0.0, 0.0]
     assert np.isnan(second).all()
+
+
+def test_functionalize_changes_nothing():
+    def run(module, functionalize):
+        def f(x, y):
+            view = x[0]
+            view.add_(y[0])
+            y.mul_(2)
+            return view.sin(), x.view(-1)
+
+        x, y = module.arange(6.0).reshape(2, 3), module.ones(2, 3)
+        results = functionalize(module)(f)(x, y)
+        return [t.tolist() for t in (*results, x, y)]
+
+    for remove in ("mutations", "mutations_and_views"):
+        theirs = run(torch, lambda m, remove=remove: partial(m.func.functionalize, remove=remove))
+        ours = run(facade, lambda m, remove=remove: partial(m.func.functionalize, remove=remove))
+        np.testing.assert_allclose(
+            np.concatenate([np.ravel(x) for x in ours]),
+            np.concatenate([np.ravel(x) for x in theirs]),
+            rtol=1e-6,
+        )
+
+    def f(x):
+        return x
+
+    assert facade.func.functionalize(f) is f

@@ -225,3 +225,12 @@ def test_every_argument_is_accepted():
     )  # fmt: skip
     assert f(3) == 3
     assert torch.compile(lambda x: x + 1, backend=lambda graph, example: None)(3) == 4
+
+
+def test_what_the_compiler_keeps_elsewhere():
+    compiler = torch.compiler
+    for call in (compiler.save_cache_artifacts, lambda: compiler.load_cache_artifacts(b"")):
+        with pytest.raises(NotImplementedError, match="FACADE_CACHE_DIR"):
+            call()
+    with pytest.raises(NotImplementedError, match="deserialize"):
+        compiler.load_compiled_function(None)

@@ -227,3 +227,71 @@ def test_shard_map():
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+class Masked(facade.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dropout = facade.nn.Dropout(0.5)
+
+    def forward(self, x):
+        return self.dropout(x), facade.bernoulli(x * 0 + 0.5)
+
+
+class TestRandomNumbers:
+    def test_the_seed_is_part_of_the_state(self):
+        apply, state = facade.to_jax(Masked())
+        step, x = jax.jit(apply), jnp.ones((8, 32))
+        (first, drawn), following = step(state, x)
+        (again, _), _ = step(state, x)
+        (second, _), last = step(following, x)
+        other = {**state, "random": {"seed": np.int32(5), "count": np.int32(0)}}
+        (third, _), _ = step(other, x)
+        np.testing.assert_array_equal(first, again)
+        assert (first != second).any() and (first != third).any()
+        assert ((first == 0) != (drawn == 0)).any()
+        assert set(np.unique(first)) == {0, 2}
+        assert [int(s["random"]["count"]) for s in (state, following, last)] == [0, 2, 4]
+
+    def test_seeds_are_batched(self):
+        apply, state = facade.to_jax(Masked())
+
+        def masks(seed):
+            return apply({**state, "random": {"seed": seed, "count": 0}}, jnp.ones(64))[0][0]
+
+        rows = jax.jit(jax.vmap(masks))(jnp.arange(3))
+        assert len(np.unique(rows, axis=0)) == 3
+
+    def test_gradients_see_the_mask(self):
+        apply, state = facade.to_jax(Masked())
+        x = jnp.ones(64)
+        gradient = jax.grad(lambda x: apply(state, x)[0][0].sum())(x)
+        np.testing.assert_array_equal(gradient, apply(state, x)[0][0])
+
+    def test_modules_that_draw_none_have_no_seed(self):
+        assert "random" not in facade.to_jax(Masked().eval())[1]
+        assert "random" not in facade.to_jax(facade.nn.Linear(2, 2))[1]
+        assert "random" in facade.to_jax(facade.nn.LSTM(2, 2, 2, dropout=0.5))[1]
+        assert "random" in facade.to_jax(facade.nn.Linear(2, 2), random=True)[1]
+
+    def test_draws_that_nobody_expects(self):
+        apply, state = facade.to_jax(Masked(), random=False)
+        with pytest.raises(RuntimeError, match="random=True"):
+            jax.jit(apply)(state, jnp.ones(4))
+
+    def test_numbers_outside_are_untouched(self):
+        apply, state = facade.to_jax(Masked())
+        facade.manual_seed(0)
+        expected = facade.rand(2).tolist()
+        facade.manual_seed(0)
+        apply(state, jnp.ones(4))
+        assert facade.rand(2).tolist() == expected
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointed_functions(reentrant):
+    def f(x):
+        return facade.utils.checkpoint.checkpoint(lambda x: x.sin() * x, x, use_reentrant=reentrant)
+
+    found = jax.grad(lambda x: facade.to_jax(f)(x).sum())(X)
+    np.testing.assert_allclose(found, np.cos(X) * X + np.sin(X), rtol=1e-5)

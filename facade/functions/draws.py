@@ -1,6 +1,7 @@
 """Draw random numbers for a tensor: on the host for the CPU, on the tape for other devices."""
 
 import functools
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import NoneType
@@ -109,8 +110,7 @@ def draw(law: Law, parameters: tuple, a: Aval, where: device, generator=None) ->
     if where is META:
         return record_on(where, OPS["zeros"], (), (a.shape, a.dtype))
     if is_traced(where):  # the function says which numbers it gets
-        tape: Any = state.tapes[where]
-        return tape.draw(draw, law, parameters, a, where, generator)
+        return _source(where).draw(draw, law, parameters, a, where, generator)
     engine = engine_for(where, generator)
     if where is CPU:
         return leaf(_draw_on_host(law, parameters, a, engine), a)
@@ -122,7 +122,21 @@ def draw(law: Law, parameters: tuple, a: Aval, where: device, generator=None) ->
 
 def is_traced(where: device) -> bool:
     """Return whether a function is being traced, so that there are no values on ``where``."""
-    return type(state.tapes.get(where)) not in (Tape, NoneType)
+    return _source(where) is not None
+
+
+class _Given(threading.local):
+    """Who gives a thread random numbers while JAX traces what it runs, if somebody does."""
+
+    source: Any = None
+
+
+given = _Given()
+
+
+def _source(where: device) -> Any:
+    tape = state.tapes.get(where)
+    return given.source if type(tape) in (Tape, NoneType) else tape
 
 
 _UNUSED = mersenne.MersenneTwister()
@@ -163,8 +177,7 @@ def draw_with(
     engine = engine_for(where, generator)
     arguments = (where, engine, on_host, name, sources, static)
     if is_traced(where):
-        tape: Any = state.tapes[where]
-        return tape.draw_like(_drawn, engine, *arguments)
+        return _source(where).draw_like(_drawn, engine, *arguments)
     return _drawn(*arguments)
 
 

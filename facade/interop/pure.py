@@ -7,30 +7,45 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from facade.devices import CPU
 from facade.func.trace import Input, stopped_code
+from facade.functions.draws import given
 from facade.graph import AccumulateGrad
 from facade.interop.steps import step_to_jax
+from facade.nn.activation import RReLU
+from facade.nn.dropout import _DropoutNd as AnyDropout
 from facade.nn.module import Module
+from facade.ops.registry import OPS
 from facade.program import flush
+from facade.random import default_generator
+from facade.recording import record_on
 from facade.storage import Storage
 from facade.tape import Tape, state
 from facade.tensor import Tensor
 
 
-def to_jax(target: Callable | Module, *example: Any) -> Any:
+def to_jax(target: Callable | Module, *example: Any, random: bool | None = None) -> Any:
     """Return ``target`` as a pure JAX function.
 
     A function on tensors becomes one on jax arrays. A module becomes a pair: the function
     ``apply(state, *args) -> (result, state)`` and its state, ``{"parameters": {name: array},
-    "buffers": {name: array}}``. Both work under ``jax.jit``, ``jax.grad``, ``jax.vmap`` and with
-    optax. Arguments and results are pytrees of arrays. Gradients stop where PyTorch's do: at
-    ``detach()``, ``no_grad()``, parameters that don't require grad.
+    "buffers": {name: array}}``, and ``"random": {"seed", "count"}`` if it draws random numbers:
+    each call draws others, the same from the same state. Both work under ``jax.jit``, ``jax.grad``,
+    ``jax.vmap`` and with optax. Arguments and results are pytrees of arrays. Gradients stop where
+    PyTorch's do: at ``detach()``, ``no_grad()``, parameters that don't require grad.
 
     With arguments to record it with, a function that reads and writes what is outside (a training
     step, one that draws random numbers) becomes such a pair, too; see
     :func:`facade.interop.steps.step_to_jax`.
+
+    Args:
+        random: Whether a module draws random numbers; unless given, whether it is in training mode
+            and has layers that do.
+    Raises:
+        RuntimeError: (when called) a module draws random numbers and its state has none.
 
     Example:
         >>> apply, state = facade.to_jax(model)
@@ -39,7 +54,7 @@ def to_jax(target: Callable | Module, *example: Any) -> Any:
         >>> loss, state = jax.jit(apply)(state, images, labels)
     """
     if isinstance(target, Module):
-        return _module_to_jax(target)
+        return _module_to_jax(target, _draws(target) if random is None else random)
     if example:
         return step_to_jax(target, example)
 
@@ -51,20 +66,78 @@ def to_jax(target: Callable | Module, *example: Any) -> Any:
     return pure
 
 
-def _module_to_jax(module: Module):
+def _module_to_jax(module: Module, random: bool):
     owned = {
         "parameters": dict(module.named_parameters()),
         "buffers": dict(module.named_buffers()),
     }
 
     def apply(state, *args, **kwargs):
-        with _own_tapes(), _holding(owned, state):
+        with _own_tapes(), _holding(owned, state), Numbers(state.get("random")) as numbers:
             result = module(*_tensors(args), **_tensors(kwargs))
-            return _arrays((result, owned))
+            result, following = _arrays((result, owned))
+        return result, following | numbers.following()
 
-    return apply, {
+    held: dict[str, Any] = {
         kind: {name: t.__jax_array__() for name, t in ts.items()} for kind, ts in owned.items()
     }
+    if random:  # JAX has no more bits by default
+        seed = np.int32(default_generator.initial_seed() % 2**31)
+        held["random"] = {"seed": seed, "count": np.int32(0)}
+    return apply, held
+
+
+def _draws(module: Module) -> bool:
+    return any(m.training and _is_random(m) for m in module.modules())
+
+
+def _is_random(layer: Module) -> bool:
+    rate = getattr(layer, "dropout", None)  # of attention and recurrent layers
+    return isinstance(layer, AnyDropout | RReLU) or (type(rate) is float and rate > 0)
+
+
+class Numbers:
+    """The random numbers of one call: of a seed, and of how many draws were made before.
+
+    Args:
+        state: ``{"seed", "count"}``, None where no draws are expected.
+    """
+
+    def __init__(self, state: dict | None) -> None:
+        self.state, self.drawn = state, 0
+
+    def __enter__(self) -> "Numbers":
+        self.before, given.source = given.source, self
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        given.source = self.before
+
+    def following(self) -> dict:
+        """Return the state of the next call."""
+        if self.state is None:
+            return {}
+        return {"random": {**self.state, "count": self.state["count"] + self.drawn}}
+
+    def draw(self, draw: Callable, law, parameters, known, where, generator=None) -> Tensor:
+        operands = (*self._next(), *law.operands(known.dtype.numpy, *parameters))
+        static = (law.device, known.shape, None if known.contiguous else known.strides)
+        return record_on(where, OPS["draw"], operands, (*static, known.dtype))
+
+    def draw_like(self, draw: Callable, engine, *arguments) -> Tensor:
+        where, _, _, name, sources, static = arguments
+        return record_on(where, OPS[name], (*self._next(), *[x.detach() for x in sources]), static)
+
+    def _next(self) -> tuple[Tensor, Tensor]:
+        if self.state is None:
+            raise RuntimeError(
+                "to_jax: the module draws random numbers, and its state has no seed for them: "
+                "call to_jax(module, random=True)"
+            )
+        numbers = self.state["seed"], self.state["count"] + self.drawn
+        self.drawn += 1
+        seed, count = (Tensor._from_array(jnp.asarray(x, jnp.int32)) for x in numbers)
+        return seed, count
 
 
 @contextlib.contextmanager

@@ -73,6 +73,8 @@ def checkpoint(
         if determinism_check == "default":
             compare = _Comparison(debug if _settings.debug is None else _settings.debug)
         return _checkpoint(function, args, kwargs, preserve, context_fn, compare)
+    if _is_traced():
+        return _checkpoint(function, args, kwargs, preserve, noop_context_fn, None)
     if kwargs:
         raise ValueError("Unexpected keyword arguments: " + ",".join(kwargs))
     if context_fn is not noop_context_fn or debug is not False:
@@ -80,6 +82,15 @@ def checkpoint(
             "Passing `context_fn` or `debug` is only supported when use_reentrant=False."
         )
     return CheckpointFunction.apply(function, preserve, *args)
+
+
+def _is_traced() -> bool:
+    """Return whether JAX differentiates what is recorded now, so that no ``backward()`` comes.
+
+    The transformations of ``func`` have their own word for the reentrant variant.
+    """
+    plain = "to_jax" if state.tape.pure else "jit"
+    return getattr(state.tape, "transform", plain) in ("to_jax", "cond", "while_loop", "scan")
 
 
 def checkpoint_sequential(functions, segments: int, input, use_reentrant=None, **kwargs):
