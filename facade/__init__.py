@@ -76,6 +76,7 @@ from facade.devices import device as device
 from facade.dtypes import dtype as dtype
 from facade.dtypes import finfo as finfo
 from facade.dtypes import iinfo as iinfo
+from facade.errors import absent as _absent
 from facade.explanation import explain as explain
 from facade.explanation import no_flush as no_flush
 from facade.func import vmap as vmap
@@ -143,6 +144,11 @@ e, inf, nan, newaxis, pi = _math.e, _math.inf, _math.nan, None, _math.pi
 def _assert(condition, message: str) -> None:
     """Assert a condition."""
     assert condition, message
+
+
+def __getattr__(name: str):
+    """Say what to use instead of a function that there isn't."""
+    raise _absent(name)
 
 
 globals().update(_functions.FUNCTIONS | _TYPES)

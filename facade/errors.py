@@ -6,6 +6,22 @@ def type_name(value) -> str:
     return type(value).__name__
 
 
+# What does what a function of PyTorch's does that there isn't
+_INSTEAD = {
+    "chalf": "cfloat", "complex32": "complex64", "eig": "linalg.eig", "lobpcg": "linalg.eigh",
+    "frobenius_norm": "linalg.matrix_norm", "lstsq": "linalg.lstsq",
+    "matrix_rank": "linalg.matrix_rank", "native_channel_shuffle": "channel_shuffle",
+    "native_norm": "norm", "nuclear_norm": "linalg.matrix_norm", "solve": "linalg.solve",
+    "symeig": "linalg.eigh",
+}  # fmt: skip
+
+
+def absent(name: str) -> AttributeError:
+    """``module 'facade' has no attribute 'solve'; use facade.linalg.solve``."""
+    instead = f"; use facade.{_INSTEAD[name]}" if name in _INSTEAD else ""
+    return AttributeError(f"module 'facade' has no attribute '{name}'{instead}")
+
+
 def bad_argument(op: str, name: str, position: int, expected: str, value) -> TypeError:
     """``add(): argument 'other' (position 2) must be Tensor, not str``."""
     return TypeError(

@@ -316,3 +316,17 @@ def test_backward_of_max_pool_by_name():
 def test_kernels_without_a_function_say_so():
     with pytest.raises(NotImplementedError, match=r"torch\.ops\.aten\.foo is the name of a kernel"):
         facade.ops.aten.foo(1)
+
+
+@pytest.mark.parametrize("name", ["solve", "native_norm", "nuclear_norm"])
+def test_what_is_absent_says_what_to_use(name):
+    with pytest.raises(AttributeError, match=rf"no attribute '{name}'; use facade\.(.*)") as raised:
+        getattr(facade, name)
+    found = facade
+    for part in str(raised.value).rpartition("facade.")[2].split("."):
+        found = getattr(found, part)
+    assert callable(found)
+
+
+def test_misspelt_names_are_absent():
+    assert not hasattr(facade, "soolve")

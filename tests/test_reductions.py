@@ -110,7 +110,7 @@ ERRORS = (
     "f.sum(5)", "f.sum((0, 0))", "f.sum((0, -2))", "s.sum(1)", "i.mean()", "b.mean(0)",
     "f.mean(dtype=torch.int64)", "i.std()", "f.var(3)", "f.max(5)", "c.max()", "c.max(0)",
     "e.max()", "e.max(0)", "e.min()", "e.amax()", "e.amax(0)", "e.argmax()", "e.argmin(0)",
-    "c.argmax()", "b.argmax()", "f.all(3)", "torch.aminmax(e)", "e.median(0)", "b.median()",
+    "c.argmax()", "b.argmax()", "f.all(3)", "torch.aminmax(e)", "torch.aminmax(e, dim=0)", "e.median(0)", "b.median()",
     "i.norm()", "f.norm('a')", "e.norm(inf)", "torch.dist(i, i)", "f.sum_to_size(2)",
     "v.renorm(2, 0, 1.0)", "f.cumsum(2)", "i.logcumsumexp(0)", "i.nanmean()", "f.sort(5)",
     "c.sort()", "f.topk(4)", "f.topk(-1)", "f.kthvalue(4)", "f.kthvalue(0)", "e.kthvalue(1, 0)",

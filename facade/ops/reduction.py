@@ -370,7 +370,7 @@ def _check_aminmax(input, dim, keepdim) -> None:
             "aminmax(): cannot compute aminmax over an empty dimension as the operation has no "
             "identity."
         )
-    check_nonempty("aminmax", input, dim)
+    check_nonempty("aminmax", input, dim, call="")
 
 
 @op(public="", check=_check_aminmax)

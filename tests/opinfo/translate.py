@@ -137,7 +137,10 @@ def tensor(x: torch.Tensor) -> "facade.Tensor":
 
 def numpy(x) -> np.ndarray:
     """Return the values of a tensor of either library."""
-    x = x.detach().cpu().resolve_conj().resolve_neg()
+    x = x.detach().cpu()
+    if str(x.layout) != "torch.strided":
+        x = x.to_dense()
+    x = x.resolve_conj().resolve_neg()
     if isinstance(x, torch.Tensor) and x._is_zerotensor():
         x = x.clone()
     if x.dtype is torch.bfloat16:
