@@ -99,3 +99,27 @@ def test_initialisation_and_names():
 def test_sizes_of_the_family(name, parameters):
     model = models.get_model(name)
     assert sum(p.numel() for p in model.parameters()) == parameters
+
+
+@pytest.mark.slow
+def test_gradients_per_sample():
+    """vmap of grad of functional_call, with the statistics fixed."""
+    ours, theirs = pair("float32")
+    x = np.random.default_rng(0).standard_normal((2, 3, 32, 32), np.float32)
+
+    def of_each(module, model):
+        model.eval()
+        parameters = {name: t.detach() for name, t in model.named_parameters()}
+        buffers = dict(model.named_buffers())
+
+        def loss(parameters, x, y):
+            logits = module.func.functional_call(model, (parameters, buffers), (x[None],))
+            return module.nn.functional.cross_entropy(logits, y[None])
+
+        gradients = module.vmap(module.func.grad(loss), in_dims=(None, 0, 0))
+        return gradients(parameters, module.tensor(x), module.tensor([1, 3]))
+
+    found, expected = of_each(facade, ours), of_each(torch, theirs)
+    assert list(found) == list(expected)
+    for name, gradient in expected.items():
+        assert relative_error(found[name].numpy(), gradient.numpy()) < 1e-4, name
