@@ -10,6 +10,7 @@ from collections.abc import Callable
 import jax
 import numpy as np
 
+from facade.mappings import make_room, relief
 from facade.ops.registry import Entry
 from facade.outline import Outline
 from facade.pullback import Pull, linearize, pull_back
@@ -139,11 +140,18 @@ def _compiled(entry: Entry, key, function: Callable) -> Callable:
     """Return what is made of an op once and kept as ``key``: ``function``, compiled."""
     found = _kept.pop((entry, key), None)
     if found is None:
+        make_room()
         found = jax.jit(function, compiler_options=COMPILER_OPTIONS)
     _kept[entry, key] = found
     if len(_kept) > MAX_COMPILED:
         _kept.popitem(last=False)
     return found
+
+
+@relief
+def _forget_half() -> None:
+    for _ in range(len(_kept) // 2):
+        _kept.popitem(last=False)
 
 
 def _forward(entry: Entry, mask: int) -> Callable:

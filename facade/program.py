@@ -18,6 +18,7 @@ from facade.allocation import keep_freed_memory
 from facade.devices import is_jax_default, jax_device
 from facade.lengths import Lengths, Packing, Unlike
 from facade.lower import lower
+from facade.mappings import make_room, relief
 from facade.ops.registry import Entry
 from facade.outline import sources
 from facade.pullback import saved_entry
@@ -442,11 +443,19 @@ def _fitted(tape: Tape, code: list, wanted: list[int], free: list[bool]) -> Fitt
 
 
 def _keep(key: tuple, program: Program) -> Program:
+    make_room()
     _programs[key] = program
     program.last_used = next(_clock)  # the newest is not the one to go
     if len(_programs) > MAX_PROGRAMS:
         _forget(min(_programs, key=lambda k: _programs[k].last_used))
     return program
+
+
+@relief
+def _forget_half() -> None:
+    oldest = sorted(_programs, key=lambda k: _programs[k].last_used)
+    for key in oldest[: len(oldest) // 2]:
+        _forget(key)
 
 
 def _forget(key: tuple) -> None:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent / "facade"
 LEVELS = [
     [
         *("errors", "dtypes", "devices", "size", "layouts", "deferred", "typename", "avals"),
-        *("settings", "accelerator", "__config__", "sites", "allocation"),
+        *("settings", "accelerator", "__config__", "sites", "allocation", "mappings"),
         *("hooks", "printing", "return_types", "mersenne"),
     ],
     ["ops"],

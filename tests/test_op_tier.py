@@ -10,7 +10,7 @@ from counting import compilations
 from parity import assert_same
 
 import facade
-from facade import op_tier, program
+from facade import mappings, op_tier, program
 from facade.recording import record_function
 from facade.tape import state
 
@@ -120,6 +120,25 @@ def test_an_error_names_its_instruction(monkeypatch):
     with pytest.raises(ValueError, match="no such thing"):
         bad.tolist()
     assert good.tolist() == [2.0] * 3
+
+
+@pytest.mark.skipif(not mappings.LIMIT, reason="there is no limit to mappings here")
+def test_mappings_of_compiled_code_are_bounded(monkeypatch):
+    program.clear()
+    program.forget_choices()
+    gc.collect()
+    before = mappings.count()
+    monkeypatch.setattr(mappings, "LIMIT", before + 400)
+    most, made = 0, 0
+    w = facade.ones(3, 3, requires_grad=True)
+    for n in range(1, 60):
+        programs = program.program_count()
+        (facade.ones(n, 3) @ w).tanh().softmax(1).sort(1)[0].norm().backward()
+        w.grad.tolist()
+        made += program.program_count() != programs
+        most = max(most, mappings.count())
+    assert made > 20
+    assert most - before < 1200
 
 
 def test_programs_and_compiled_ops_are_bounded(monkeypatch):
