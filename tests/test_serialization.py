@@ -355,7 +355,7 @@ def test_a_name_facade_has_not():
 
 def test_layouts_that_are_not_there():
     data = saved(torch, torch.eye(2).to_sparse_csc())
-    with pytest.raises(NotImplementedError, match="no tensors of layout torch.sparse_csc"):
+    with pytest.raises(NotImplementedError, match=r"no tensors of layout torch.sparse_csc"):
         loaded(facade, data)
 
 

@@ -27,7 +27,13 @@ _UP_TO_PHASE = {"linalg.eig", "linalg.eigh", "linalg.svd", "pca_lowrank", "svd",
 
 # They read one triangle of a matrix. What tangents count that differ in the other is not defined:
 # PyTorch's own tests of derivatives make the matrix symmetric, or triangular, first
-_HALF_READ = {"cholesky", "linalg.cholesky", "linalg.cholesky_ex", "linalg.eigh", "triangular_solve"}
+_HALF_READ = {
+    "cholesky",
+    "linalg.cholesky",
+    "linalg.cholesky_ex",
+    "linalg.eigh",
+    "triangular_solve",
+}
 
 _WIDE = {
     torch.float16: torch.float32, torch.bfloat16: torch.float32, torch.float32: torch.float64,
