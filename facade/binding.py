@@ -12,7 +12,7 @@ from facade.casts import LISTED, without_autocast
 from facade.ops.elementwise import NO_DERIVATIVE
 from facade.ops.registry import OPS, OpSpec
 from facade.outs import write_out
-from facade.overlap import refuse_expanded, refuse_overlap
+from facade.overlap import refuse_overlap
 from facade.recording import TensorBase
 from facade.storage import View
 from facade.tensor import Tensor
@@ -178,7 +178,7 @@ def with_out(call: Callable) -> Callable:
         outs = out if isinstance(out, tuple) else (out,)
         for written in outs if dense or whole else ():
             if dense:
-                refuse_expanded(written)
+                written.check_unexpanded()
             for x in args[0] if call.__name__ == "cat" else args:
                 if isinstance(x, TensorBase) and _may_overlap(x, written, whole):
                     refuse_overlap(written, x, whole)

@@ -25,19 +25,6 @@ def refuse_overlap(written: Tensor, operand: TensorBase, whole: bool = False) ->
     )
 
 
-def refuse_expanded(written: Tensor) -> None:
-    """Check a tensor that an op writes.
-
-    Raises:
-        RuntimeError: several of its elements lie in one place.
-    """
-    if written._overlaps_itself():
-        raise RuntimeError(
-            "unsupported operation: more than one element of the written-to tensor refers to a "
-            "single memory location. Please clone() the tensor before performing the operation."
-        )
-
-
 def _meet(a: Tensor, b: TensorBase, whole: bool) -> bool:
     """Return whether two tensors of one storage share memory, as far as PyTorch finds out."""
     place, other = _bytes(a), _bytes(b)
@@ -62,4 +49,4 @@ def _bytes(t: TensorBase) -> tuple | None:
     return offset * size, (offset + known.numel) * size, known.strides
 
 
-__all__ = ["refuse_expanded", "refuse_overlap"]
+__all__ = ["refuse_overlap"]

@@ -441,19 +441,25 @@ class Tensor(TensorBase):
                 f"result type {dtypes.SCALAR_NAMES[value.dtype]} can't be cast to the desired "
                 f"output type {dtypes.SCALAR_NAMES[self.dtype]}"
             )
-        if 0 in self._aval.strides and not expanded and self._overlaps_itself():
+        if 0 in self._aval.strides and not expanded:
+            self.check_unexpanded()
+        tape: Any = state.tape
+        if type(tape) is not Tape:  # a function being traced keeps account of what it writes
+            tape.will_write(self)
+
+    def check_unexpanded(self) -> None:
+        """Check that each element has a place of its own.
+
+        Raises:
+            RuntimeError: several lie in one place.
+        """
+        known = self._aval
+        if any(s == 0 and n > 1 for s, n in zip(known.strides, known.shape, strict=True)):
             raise RuntimeError(
                 "unsupported operation: more than one element of the written-to tensor refers to "
                 "a single memory location. Please clone() the tensor before performing the "
                 "operation."
             )
-        tape: Any = state.tape
-        if type(tape) is not Tape:  # a function being traced keeps account of what it writes
-            tape.will_write(self)
-
-    def _overlaps_itself(self) -> bool:
-        known = self._aval
-        return any(s == 0 and n > 1 for s, n in zip(known.strides, known.shape, strict=True))
 
     def check_history(self, value: "Tensor | None" = None) -> None:
         """Check that autograd allows a write of ``value``.

@@ -78,6 +78,14 @@ def test_these_do_not(name):
     torch.testing.assert_close(torch.from_numpy(ours.numpy()), theirs)
 
 
+def test_nothing_is_filled_up():
+    for shape in ((0,), (2, 0), ()):
+        assert (
+            facade.nonzero_static(facade.zeros(shape), size=2, fill_value=5).tolist()
+            == torch.nonzero_static(torch.zeros(shape), size=2, fill_value=5).tolist()
+        )
+
+
 def test_normal_rounds_as_op_by_op():
     found = []
     for module in (facade, torch):

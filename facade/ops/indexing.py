@@ -84,8 +84,8 @@ def _check_places(input, size: int, fill_value: int) -> None:
 @op(differentiable=False, out=True, check=_check_places)
 def nonzero_static(input: Raw, *, size: int, fill_value: int = -1) -> jax.Array:
     """Return ``size`` places of elements that are not zero, a row each, filled up if need be."""
-    if not input.ndim:
-        return jnp.zeros((size, 0), jnp.int64)
+    if not input.ndim or not input.size:  # JAX has zeros there
+        return jnp.full((size, input.ndim), fill_value, jnp.int64)
     return jnp.stack(jnp.nonzero(input, size=size, fill_value=fill_value), -1)
 
 
