@@ -155,7 +155,9 @@ def take_along_dim(input: Tensor, indices: Tensor, dim: int | None = None) -> Te
     length, own[dim] = own[dim], at[dim]
     shape = broadcast_shapes(tuple(own), tuple(at))
     source = (*shape[:dim], length, *shape[dim + 1 :])
-    return gather(input.expand(source), dim, indices.expand(shape))
+    # PyTorch takes what an index leaves over
+    wrapped = aten.remainder(indices, length) if length else indices
+    return gather(input.expand(source), dim, wrapped.expand(shape))
 
 
 # ---- several dimensions ----

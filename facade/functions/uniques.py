@@ -1,16 +1,19 @@
 """Functions whose result's shape depends on the values: they read them and compute on the host."""
 
+import math
+
 import numpy as np
 
 from facade import aten, dtypes
 from facade.binding import public
+from facade.errors import wrap_dim
 from facade.functions.construction import tensor
 from facade.tensor import Tensor
 from facade.underived import refused_result, underived_result
 
 
 def _back(array, input: Tensor) -> Tensor:
-    return tensor(np.ascontiguousarray(array), device=input.device)
+    return tensor(np.asarray(array, order="C"), device=input.device)
 
 
 @public
@@ -27,8 +30,7 @@ def unique(
         The elements; with them, where asked, the place of each element of ``input`` among them,
         and how often each occurs.
     """
-    values = input.detach()._host()
-    rows = values if dim is None else np.moveaxis(values, dim, 0)
+    rows, values = _rows(input, dim)
     distinct, inverse, counts = np.unique(
         rows, return_inverse=True, return_counts=True, axis=None if dim is None else 0,
         equal_nan=False,
@@ -49,17 +51,36 @@ def unique_consecutive(
     Returns:
         As :func:`unique`.
     """
-    values = input.detach()._host()
-    rows = values.reshape(-1, 1) if dim is None else np.moveaxis(values, dim, 0)
-    flat = rows.reshape(len(rows), -1)
+    rows, values = _rows(input, dim)
+    rows = rows.reshape(-1) if dim is None else rows
+    flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     begins = np.ones(len(rows), bool)
     begins[1:] = (flat[1:] != flat[:-1]).any(1)
     starts = np.flatnonzero(begins)
     counts = np.diff(starts, append=len(rows))
-    kept = rows[starts].reshape(-1) if dim is None else rows[starts]
     inverse = (np.cumsum(begins) - 1).reshape(values.shape if dim is None else -1)
-    found = _chosen(input, kept, dim, return_inverse, inverse, return_counts, counts)
+    found = _chosen(input, rows[starts], dim, return_inverse, inverse, return_counts, counts)
     return _refusing(found, input, "unique_consecutive", "UniqueConsecutiveBackward0")
+
+
+def _rows(input: Tensor, dim: int | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return what is told apart, a row each, and all values.
+
+    Raises:
+        IndexError: there is no dimension ``dim``.
+        RuntimeError: there are rows, but nothing in them.
+    """
+    values = input.detach()._host()
+    if dim is None:
+        return values, values
+    if not input.ndim:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    rows = np.moveaxis(values, wrap_dim(dim, input.ndim), 0)
+    if len(rows) and not rows.size:
+        raise RuntimeError(
+            "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
+        )
+    return rows, values
 
 
 def _refusing(found, input: Tensor, name: str, grad_name: str):

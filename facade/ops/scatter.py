@@ -157,7 +157,11 @@ def _check_index_fill(input, dim, index, value):
 
 def _index_fill(input, dim, index, value):
     rows, value, at = _rows(input, value.astype(input.dtype), index)
-    return overwrite(rows, value, (at,), (wrap_dim(dim, input.ndim),)).reshape(input.shape)
+    dim = wrap_dim(dim, input.ndim)
+    # chosen by place, so that one given twice counts once in the value's gradient
+    filled = jnp.zeros(rows.shape[dim], bool).at[at].set(True, mode=IN_RANGE)
+    filled = filled.reshape([-1 if d == dim else 1 for d in range(rows.ndim)])
+    return jnp.where(filled, value, rows).reshape(input.shape)
 
 
 @op(public="", check=_check_index_fill, strides=same_strides)

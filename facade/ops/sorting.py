@@ -290,8 +290,9 @@ def _check_histogram(input, **_) -> None:
 @op(public="", check=_check_histogram, differentiable=False)
 def histogram_edges(input: Raw, low: Scalar | None, high: Scalar | None, bins: int) -> jax.Array:
     """Return the edges of equal bins between two bounds, by default the extremes of ``input``."""
-    first = input.min() if low is None else low.astype(input.dtype)
-    last = input.max() if high is None else high.astype(input.dtype)
+    low, high = (0, 1) if low is None and not input.size else (low, high)
+    first = input.min() if low is None else jnp.asarray(low, input.dtype)
+    last = input.max() if high is None else jnp.asarray(high, input.dtype)
     margin = jnp.where(first == last, 0.5, 0.0).astype(input.dtype)
     return jnp.linspace(first - margin, last + margin, bins + 1, dtype=input.dtype)
 

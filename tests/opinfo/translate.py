@@ -94,10 +94,10 @@ def _with_seed(f, *args, **kwargs):
     return f(*args, **kwargs)
 
 
-def value(x):
+def value(x, storages: dict | None = None):
     """Return an argument as facade has it: a tensor, dtype, device, layout, or what it is."""
     if isinstance(x, torch.Tensor):
-        return tensor(x)
+        return tensor(x, {} if storages is None else storages)
     if isinstance(x, torch.dtype | torch.memory_format | torch.layout):
         return getattr(facade, str(x).removeprefix("torch."))
     if isinstance(x, torch.device):
@@ -114,20 +114,29 @@ def value(x):
 
 
 def values(tree):
-    """Return a tree of arguments as facade has them."""
-    return pytree.tree_map(value, tree)
+    """Return a tree of arguments as facade has them; what shares memory shares it here, too."""
+    storages: dict = {}
+    return pytree.tree_map(lambda x: value(x, storages), tree)
 
 
-def tensor(x: torch.Tensor) -> "facade.Tensor":
-    """Return an equal leaf, with the same strides."""
+def tensor(x: torch.Tensor, storages: dict) -> "facade.Tensor":
+    """Return an equal leaf, with the same strides.
+
+    Args:
+        storages: Those that exist here already: ``(address, dtype)`` -> all their elements.
+    """
     if x.layout is not torch.strided:
         raise Missing(f"{x.layout} tensors")
     if x.is_meta:
         return facade.empty_strided(x.shape, x.stride(), dtype=value(x.dtype), device="meta")
     plain = x.detach().resolve_conj().resolve_neg()
     count = plain.untyped_storage().nbytes() // plain.element_size()
-    whole = torch.as_strided(plain, (count,), (1,), 0)
-    made = facade.as_tensor(numpy(whole).copy())
+    key = (plain.untyped_storage().data_ptr(), plain.dtype)
+    made = storages.get(key)
+    if made is None:
+        made = facade.as_tensor(numpy(torch.as_strided(plain, (count,), (1,), 0)).copy())
+        if count:
+            storages[key] = made
     if not plain.is_contiguous() or plain.storage_offset() or count != plain.numel():
         made = made.as_strided(plain.shape, plain.stride(), plain.storage_offset()).detach()
     else:
