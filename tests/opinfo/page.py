@@ -5,7 +5,7 @@ from pathlib import Path
 
 from opinfo import declarations
 from opinfo.checks import COLUMNS
-from opinfo.entries import DTYPES, entries, main_dtype, name_of
+from opinfo.entries import DTYPES, cells, entries, main_dtype, name_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
 _MARKS = {"pass": "yes", "fail": "**no**", "missing": "missing", "none": ""}
@@ -49,15 +49,16 @@ def passed() -> dict[str, list[str]]:
 
 def _row(entry, notes: dict[tuple, dict]) -> str:
     name, main = name_of(entry), str(main_dtype(entry))[6:]
-    cells = []
+    due = {column for column, _ in cells(entry, list(COLUMNS), "main")}
+    marks = []
     for column in COLUMNS:
         note = notes.get((name, column, main))
-        cells.append(_MARKS[note["state"]] if note else "")
+        marks.append(_MARKS[note["state"]] if note else "not run" if column in due else "")
     wrong = [
         str(d)[6:] for d in DTYPES
         if notes.get((name, "forward", str(d)[6:]), {}).get("state") in ("fail", "missing")
     ]  # fmt: skip
-    return f"| `{name}` | {' | '.join(cells)} | {', '.join(wrong)} |"
+    return f"| `{name}` | {' | '.join(marks)} | {', '.join(wrong)} |"
 
 
 def _shares(notes: dict[tuple, dict]) -> list[str]:
