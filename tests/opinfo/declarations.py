@@ -31,7 +31,7 @@ def text() -> list[str]:
         "| --- | --- | --- | --- |",
         f"| promotion and broadcasting | {sum(s.promotes is not None for s in specs)} | all | |",
         f"| in-place | {len(in_place)} | {len(in_place) - len(own)} | {_listed(own)} |",
-        f"| `out=` | {len(outs)} | {len(outs) - len(own_outs)} | {_listed(own_outs)} |",
+        f"| out= | {len(outs)} | {len(outs) - len(own_outs)} | {_listed(own_outs)} |",
         f"| operators | {sum(bool(s.operator) for s in specs)} | all | |",
         "",
         f"{len(binding.FUNCTIONS)} functions and {len(methods)} methods and attributes have names "
