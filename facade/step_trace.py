@@ -9,11 +9,11 @@ from facade import aten
 from facade.avals import aval
 from facade.dtypes import float64, int64
 from facade.func.trace import Input, Trace
+from facade.functions.draws import record_draw, record_draw_like, short_seed
 from facade.graph import AccumulateGrad
-from facade.ops.registry import OPS
 from facade.optim.update import Recipe, TransformOptimizer
-from facade.random import Counter, default_generator
-from facade.recording import record_on, wrap
+from facade.random import Counter
+from facade.recording import wrap
 from facade.storage import Storage, View
 from facade.tensor import Tensor
 
@@ -123,9 +123,7 @@ class StepTrace(Trace):
     def draw(self, draw: Callable, law, parameters, known, where, generator=None) -> Tensor:
         """Stand for random numbers that each call draws anew."""
         if self.alone:
-            operands = (*self._draw_number(), *law.operands(known.dtype.numpy, *parameters))
-            static = (law.device, known.shape, None if known.contiguous else known.strides)
-            return record_on(where, OPS["draw"], operands, (*static, known.dtype))
+            return record_draw(self._draw_number(), law, parameters, known, where)
         return self.fetched(known, lambda _: draw(law, parameters, known, where, generator))
 
     def draw_like(self, draw: Callable, engine, *arguments) -> Tensor:
@@ -137,7 +135,7 @@ class StepTrace(Trace):
         inside = any(x._cell.storage.tape is self for x in sources)
         if self.alone or inside:
             numbers = self._draw_number() if self.alone else self._seed(engine)
-            return record_on(where, OPS[name], (*numbers, *[x.detach() for x in sources]), static)
+            return record_draw_like(numbers, where, name, sources, static)
         with self.outside():
             kept = engine.get_state()
             known = draw(*arguments)._aval
@@ -158,7 +156,7 @@ class StepTrace(Trace):
     def _draw_number(self) -> tuple:
         """Return the seed and the offset of the next draw, which are part of the state."""
         if self.stream is None:
-            start = default_generator.initial_seed() % 2**31  # JAX has no more bits by default
+            start = short_seed()
             numbers = self.fetched(_COUNT, lambda _: start), self.fetched(_COUNT, lambda _: 0)
             self.stream = [*numbers, 0]
         seed, offset, drawn = self.stream

@@ -14,14 +14,14 @@ import jax.numpy as jnp
 from facade.avals import Aval, aval
 from facade.deferred import later
 from facade.dtypes import int64
-from facade.functions.draws import INTEGERS
+from facade.functions.draws import INTEGERS, record_draw_like
 from facade.functions.draws import draw as draw_law
 from facade.graph import PythonNode
 from facade.lower import lower
-from facade.ops.registry import OPS, Entry
+from facade.ops.registry import Entry
 from facade.pullback import Pull
 from facade.random import Generator
-from facade.recording import record_function, record_on, wrap
+from facade.recording import record_function, wrap
 from facade.storage import Storage, View, locate
 from facade.tape import LEAF, SLOT, Tape, state
 from facade.tensor import Tensor
@@ -165,7 +165,7 @@ class Trace(Tape):
         generator = Generator.__new__(Generator)
         generator.device, generator._engine = where, engine
         seed = self.draw(draw_law, INTEGERS, (0, 2**62), aval((), int64), where, generator)
-        return record_on(where, OPS[name], (seed, 0, *[x.detach() for x in sources]), static)
+        return record_draw_like((seed, 0), where, name, sources, static)
 
     def will_read(self, t) -> None:
         """Take note that Python asks for the value of a tensor from outside: it is what it is."""

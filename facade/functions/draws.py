@@ -16,7 +16,7 @@ from facade.errors import bad_argument, no_overload
 from facade.mersenne.checks import require
 from facade.mersenne.whole_numbers import bounds
 from facade.ops.registry import OPS
-from facade.random import Generator, engine_for
+from facade.random import Generator, default_generator, engine_for
 from facade.recording import record_on, wrap
 from facade.storage import Storage
 from facade.tape import Tape, state
@@ -115,9 +115,24 @@ def draw(law: Law, parameters: tuple, a: Aval, where: device, generator=None) ->
     if where is CPU:
         return leaf(_draw_on_host(law, parameters, a, engine), a)
     law.host(_UNUSED, (0,), a.dtype.numpy, *parameters)  # for its errors
-    operands = (*engine.advance(), *law.operands(a.dtype.numpy, *parameters))
+    return record_draw(engine.advance(), law, parameters, a, where)
+
+
+def record_draw(numbers: tuple, law: Law, parameters: tuple, a: Aval, where: device) -> Tensor:
+    """Record a draw that the program makes, of ``numbers``: a seed, and how many came before."""
+    operands = (*numbers, *law.operands(a.dtype.numpy, *parameters))
     static = (law.device, a.shape, None if a.contiguous else a.strides, a.dtype)
     return record_on(where, OPS["draw"], operands, static)
+
+
+def record_draw_like(numbers: tuple, where: device, name: str, sources, static: tuple) -> Tensor:
+    """Record a draw that the program makes, and that depends on tensors: by the op ``name``."""
+    return record_on(where, OPS[name], (*numbers, *map(_detached, sources)), static)
+
+
+def short_seed() -> int:
+    """Return the default seed in as many bits as JAX has by default."""
+    return default_generator.initial_seed() % 2**31
 
 
 def is_traced(where: device) -> bool:
@@ -173,7 +188,7 @@ def draw_with(
         sources: Tensors that the numbers depend on.
     """
     if where is META:
-        return record_on(where, OPS[name], (0, 0, *map(_detached, sources)), static)
+        return record_draw_like((0, 0), where, name, sources, static)
     engine = engine_for(where, generator)
     arguments = (where, engine, on_host, name, sources, static)
     if is_traced(where):
@@ -184,8 +199,7 @@ def draw_with(
 def _drawn(where: device, engine, on_host: Callable, name: str, sources, static) -> Tensor:
     if where is CPU:
         return leaf(on_host(engine, *(s._host() for s in sources)))
-    operands = (*engine.advance(), *map(_detached, sources))
-    return record_on(where, OPS[name], operands, static)
+    return record_draw_like(engine.advance(), where, name, sources, static)
 
 
 def _detached(x):

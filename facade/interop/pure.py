@@ -12,16 +12,13 @@ import numpy as np
 
 from facade.devices import CPU
 from facade.func.trace import Input, stopped_code
-from facade.functions.draws import given
+from facade.functions.draws import given, record_draw, record_draw_like, short_seed
 from facade.graph import AccumulateGrad
 from facade.interop.steps import step_to_jax
 from facade.nn.activation import RReLU
 from facade.nn.dropout import _DropoutNd as AnyDropout
 from facade.nn.module import Module
-from facade.ops.registry import OPS
 from facade.program import flush
-from facade.random import default_generator
-from facade.recording import record_on
 from facade.storage import Storage
 from facade.tape import Tape, state
 from facade.tensor import Tensor
@@ -81,9 +78,8 @@ def _module_to_jax(module: Module, random: bool):
     held: dict[str, Any] = {
         kind: {name: t.__jax_array__() for name, t in ts.items()} for kind, ts in owned.items()
     }
-    if random:  # JAX has no more bits by default
-        seed = np.int32(default_generator.initial_seed() % 2**31)
-        held["random"] = {"seed": seed, "count": np.int32(0)}
+    if random:
+        held["random"] = {"seed": np.int32(short_seed()), "count": np.int32(0)}
     return apply, held
 
 
@@ -120,13 +116,11 @@ class Numbers:
         return {"random": {**self.state, "count": self.state["count"] + self.drawn}}
 
     def draw(self, draw: Callable, law, parameters, known, where, generator=None) -> Tensor:
-        operands = (*self._next(), *law.operands(known.dtype.numpy, *parameters))
-        static = (law.device, known.shape, None if known.contiguous else known.strides)
-        return record_on(where, OPS["draw"], operands, (*static, known.dtype))
+        return record_draw(self._next(), law, parameters, known, where)
 
     def draw_like(self, draw: Callable, engine, *arguments) -> Tensor:
         where, _, _, name, sources, static = arguments
-        return record_on(where, OPS[name], (*self._next(), *[x.detach() for x in sources]), static)
+        return record_draw_like(self._next(), where, name, sources, static)
 
     def _next(self) -> tuple[Tensor, Tensor]:
         if self.state is None:
