@@ -107,7 +107,8 @@ class OpByOp(Runner):
 
         def run(_, leaves, floats, ints):
             results, pulls = ops.run(leaves, floats, ints)
-            self._plan(pulls, leaves, results)
+            if saved:
+                self._plan(pulls, leaves, results)
             return results
 
         self.run = run

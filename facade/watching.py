@@ -129,8 +129,10 @@ class Place:
         self, of: tuple, called: Callable, read: Callable | dict, write: Any = None
     ) -> None:
         self.of, self.called, self.write = of, called, write
-        self.table: Any = None if callable(read) else read
-        self.read: Callable = read if callable(read) else lambda: read
+        if isinstance(read, dict):
+            self.table, self.read = read, lambda: read
+        else:
+            self.table, self.read = None, read
         self.held = dict(self.read())
 
     def changes(self) -> Iterable[Any]:
@@ -151,7 +153,7 @@ class Snapshot:
     def __init__(self, places: list[Place]) -> None:
         tables = [p for p in places if p.table is not None]
         self.others = [p for p in places if p.table is None]
-        self.tables = [p.table for p in tables]
+        self.tables = [p.table for p in places if p.table is not None]
         self.sizes = [len(p.held) for p in tables]
         self.keys = [*itertools.chain.from_iterable(p.held for p in tables)]
         self.values = [*itertools.chain.from_iterable(p.held.values() for p in tables)]
@@ -221,7 +223,7 @@ class Survey:
             known[id(x)] = x  # alive, so that no other object gets its id
             stack.extend(self._look(name, x))
 
-    def changes(self) -> Iterable[tuple[Place, Any]]:
+    def changes(self) -> list[tuple[Place, Any]]:
         """Return ``(place, key)`` of what has changed since."""
         if self._snapshot is None:
             self._snapshot = Snapshot(self.places)
