@@ -24,8 +24,7 @@ _NEVER = {
 }  # fmt: skip
 _NEVER_METHODS = {
     "__hash__", "__init_subclass__", "__iter__", "__jax_array__", "__new__", "__reduce_ex__",
-    "__torch_function__", "as_subclass", "check_history", "check_unexpanded",
-    "write",
+    "__torch_function__", "as_subclass", "check_history", "check_unexpanded", "write",
 }  # fmt: skip
 # Parameters by which a method takes another tensor
 _OTHERS = {

@@ -136,9 +136,9 @@ def _run_to(roots, cotangents, wanted, retain_graph: bool, create_graph: bool) -
 
 def _shown(x, gradient: Tensor | None):
     """Return what arrived at a tensor's node as its gradient."""
-    return (
-        gradient if gradient is None or isinstance(x, GradientEdge) else x._shown_gradient(gradient)
-    )
+    if gradient is None or isinstance(x, GradientEdge):
+        return gradient
+    return x._shown_gradient(gradient)
 
 
 def _tuple(tensors: Any) -> tuple[Any, ...]:

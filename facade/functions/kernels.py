@@ -35,4 +35,4 @@ def _find(name: str) -> Callable | None:
     return _KERNELS.get(name) or FUNCTIONS.get(name) or getattr(Tensor, name, None)
 
 
-overloads.FUNCTIONS.append(_find)
+overloads.find = _find

@@ -99,11 +99,8 @@ def _scaled(mean, std: Tensor, generator, out) -> Tensor:
     where, kind = _place_and_dtype(tensors[0], out)
     shape = broadcast_shapes(*(tuple(t.shape) for t in tensors))
     z = draw(NORMAL, (0.0, 1.0), aval(shape, kind), where, generator)
-    z = (
-        aten.rounded_mul(z, std.detach())
-        .to(kind)
-        .add_(mean.detach() if isinstance(mean, Tensor) else mean)
-    )
+    z = aten.rounded_mul(z, std.detach()).to(kind)
+    z = z.add_(mean.detach() if isinstance(mean, Tensor) else mean)
     return _finish(f"NormalBackward{1 + len(tensors)}", tensors, z, out)
 
 

@@ -30,12 +30,12 @@ def unique(
         The elements; with them, where asked, the place of each element of ``input`` among them,
         and how often each occurs.
     """
-    rows, values = _rows(input, dim)
+    rows, places = _rows(input, dim)
     distinct, inverse, counts = np.unique(
         rows, return_inverse=True, return_counts=True, axis=None if dim is None else 0,
         equal_nan=False,
     )  # fmt: skip
-    inverse = inverse.reshape(values.shape if dim is None else -1)
+    inverse = inverse.reshape(places)
     found = _chosen(input, distinct, dim, return_inverse, inverse, return_counts, counts)
     if dim is None:
         return _refusing(found, input, "_unique2", "Unique2Backward0")
@@ -51,20 +51,19 @@ def unique_consecutive(
     Returns:
         As :func:`unique`.
     """
-    rows, values = _rows(input, dim)
-    rows = rows.reshape(-1) if dim is None else rows
+    rows, places = _rows(input, dim)
     flat = rows.reshape(len(rows), math.prod(rows.shape[1:]))
     begins = np.ones(len(rows), bool)
     begins[1:] = (flat[1:] != flat[:-1]).any(1)
     starts = np.flatnonzero(begins)
     counts = np.diff(starts, append=len(rows))
-    inverse = (np.cumsum(begins) - 1).reshape(values.shape if dim is None else -1)
+    inverse = (np.cumsum(begins) - 1).reshape(places)
     found = _chosen(input, rows[starts], dim, return_inverse, inverse, return_counts, counts)
     return _refusing(found, input, "unique_consecutive", "UniqueConsecutiveBackward0")
 
 
-def _rows(input: Tensor, dim: int | None) -> tuple[np.ndarray, np.ndarray]:
-    """Return what is told apart, a row each, and all values.
+def _rows(input: Tensor, dim: int | None) -> tuple[np.ndarray, tuple[int, ...]]:
+    """Return what is told apart, a row each, and the shape of where each is found.
 
     Raises:
         IndexError: there is no dimension ``dim``.
@@ -72,7 +71,7 @@ def _rows(input: Tensor, dim: int | None) -> tuple[np.ndarray, np.ndarray]:
     """
     values = input.detach()._host()
     if dim is None:
-        return values, values
+        return values.reshape(-1), values.shape
     if not input.ndim:
         raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
     rows = np.moveaxis(values, wrap_dim(dim, input.ndim), 0)
@@ -80,7 +79,7 @@ def _rows(input: Tensor, dim: int | None) -> tuple[np.ndarray, np.ndarray]:
         raise RuntimeError(
             "There are 0 sized dimensions, and they aren't selected, so unique cannot be applied"
         )
-    return rows, values
+    return rows, (len(rows),)
 
 
 def _refusing(found, input: Tensor, name: str, grad_name: str):

@@ -1,5 +1,6 @@
 """Losses as layers."""
 
+import functools
 import warnings
 from collections.abc import Callable
 
@@ -108,14 +109,8 @@ class NLLLoss(_WeightedLoss):
 class NLLLoss2d(NLLLoss):
     """:class:`NLLLoss` under its name from before 2017."""
 
-    def __init__(
-        self,
-        weight: Tensor | None = None,
-        size_average=None,
-        ignore_index: int = -100,
-        reduce=None,
-        reduction: str = "mean",
-    ) -> None:
+    @functools.wraps(NLLLoss.__init__)
+    def __init__(self, *args, **kwargs) -> None:
         warnings.warn(
             "`NLLLoss2d` has been deprecated. "
             "Please use `NLLLoss` instead as a drop-in replacement and see "
@@ -123,7 +118,7 @@ class NLLLoss2d(NLLLoss):
             FutureWarning,
             stacklevel=2,
         )
-        super().__init__(weight, size_average, ignore_index, reduce, reduction)
+        super().__init__(*args, **kwargs)
 
 
 class CrossEntropyLoss(_WeightedLoss):

@@ -2,12 +2,11 @@
 
 import functools
 import re
-from collections.abc import Callable
 from typing import Any
 
 from facade.ops.registry import Entry
 
-FUNCTIONS: list[Callable[[str], Callable | None]] = []  # finds what a name calls; set once bound
+find: Any = None  # ``name -> function or None``, what a name calls; facade.functions.kernels's
 
 
 class _Callable:
@@ -19,7 +18,7 @@ class _Callable:
         Raises:
             NotImplementedError: there is none.
         """
-        function = FUNCTIONS[0](self._op.removeprefix("aten."))
+        function = find(self._op.removeprefix("aten."))
         if function is None:
             raise NotImplementedError(
                 f"torch.ops.{self} is the name of a kernel only; call one of facade's functions"
