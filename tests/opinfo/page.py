@@ -8,6 +8,7 @@ from opinfo.checks import COLUMNS
 from opinfo.entries import DTYPES, cells, entries, main_dtype, name_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
+_ALL_DTYPES = "forward, in the dtypes run so far"
 _MARKS = {"pass": "yes", "fail": "**no**", "missing": "missing", "none": ""}
 
 
@@ -69,12 +70,12 @@ def _shares(notes: dict[tuple, dict]) -> list[str]:
             continue
         columns = [column] if dtype == main[name] else []
         if column == "forward":
-            columns.append("forward, in the dtypes run so far")
+            columns.append(_ALL_DTYPES)
         for each in columns:
             total[each] += 1
             passed[each] += note["state"] == "pass"
     lines = ["| | cells | pass | share |", "| --- | --- | --- | --- |"]
-    for column in (*COLUMNS, "forward, in the dtypes run so far"):
+    for column in (*COLUMNS, _ALL_DTYPES):
         if total[column]:
             share = f"{100 * passed[column] / total[column]:.1f} %"
             lines.append(f"| {column} | {total[column]} | {passed[column]} | {share} |")
