@@ -5,6 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch.testing._internal.common_methods_invocations import op_db
 
+# The database's import forbids its process to set backend flags; the tests of those come after.
+torch.backends.disable_global_flags.__globals__["__allow_nonbracketed_mutation_flag"] = True
+
 DTYPES = (
     torch.float32, torch.bool, torch.uint8, torch.int8, torch.int32, torch.int64, torch.float16,
     torch.bfloat16, torch.float64, torch.complex64, torch.complex128,
