@@ -98,6 +98,16 @@ COORDINATES = """
 # What has PyTorch's places only if they are given once and in order
 IN_ORDER = "x+x x-x x*x.detach() x.clone().add_(x)"
 OTHERS = """
+    torch.sparse.sampled_addmm(c,e@d,e) torch.sparse.sampled_addmm(c,w,e,beta=2,alpha=3)
+    torch.sparse.sampled_addmm(c,w,e,beta=0) torch.sparse.sampled_addmm(c,w,w)
+    torch.sparse.sampled_addmm(c,w,d) torch.sparse.sampled_addmm(c,e,w)
+    torch.sparse.sampled_addmm(c,d,w) torch.sparse.sampled_addmm(c,w.double(),e)
+    torch.sparse.sampled_addmm(c,w.double(),e.double()) torch.sparse.sampled_addmm(c,w[0],e)
+    torch.sparse.sampled_addmm(c,c,e)
+    torch.sparse.mm(c,d,"sum") torch.sparse.mm(c,d,"mean") torch.sparse.mm(c,d,"amax")
+    torch.sparse.mm(c,d,"amin") torch.sparse.mm(c,g,"amin") torch.sparse.mm(c,d,"prod")
+    torch.sparse.mm(c,d,"max") torch.sparse.mm(c,d,"median") torch.sparse.mm(c,d[0],"sum")
+    torch.sparse.mm(c,d.double(),"sum") torch.sparse.mm(c,c,"sum") torch.sparse.mm(c,w,"sum")
     hybrid hybrid.to_dense() hybrid.coalesce() torch.sparse.sum(hybrid,1) torch.sparse.sum(hybrid,0)
     torch.sparse.softmax(hybrid.coalesce(),1) hybrid*2 hybrid.t()
     torch.sparse_coo_tensor(torch.empty(2,0),torch.empty(0),(2,3)) torch.sparse_coo_tensor((2,3))
@@ -181,14 +191,17 @@ def test_gradients_are_sparse(tensor):
 
 def test_gradients_of_rows():
     codes = ("x.to_dense()", "torch.sparse.mm(x,d)", "x*3", "x.values()", "x.to_sparse_coo()")
-    check([f"gradient(csr, lambda x: {code})" for code in codes], tensors)
+    reduced = [f"torch.sparse.mm(x,d,{way!r})" for way in ("sum", "mean", "amax", "amin")]
+    check([f"gradient(csr, lambda x: {code})" for code in (*codes, *reduced)], tensors)
 
 
 DENSE_GRADIENTS = """
     torch.sparse.mm(s,d) s@d d.t()@s.t() torch.addmm(w,s,d) torch.mv(s,d[:,0]) c@d
     (d*1).to_sparse().values() d.t().sparse_mask(s.coalesce()).values()
     torch.sparse_coo_tensor(PLACES,d[:,1],(2,3)).to_dense() d.t()+s
-    torch.sparse.mm((d*1).to_sparse(),s).to_dense()
+    torch.sparse.mm((d*1).to_sparse(),s).to_dense() torch.sparse.mm(c,d,"mean")
+    torch.sparse.mm(c,d,"amax") torch.sparse.sampled_addmm(c,w,d.t(),beta=2,alpha=3).values()
+    torch.sparse.sampled_addmm(c,d.t()@d,e).values()
 """
 
 

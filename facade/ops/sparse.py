@@ -51,6 +51,24 @@ def sparse_product(values: Array, places: Raw, dense: Array, rows: int, name: st
 
 
 @op(public="", grad_name=_name)
+def sparse_extremum(
+    values: Array, places: Raw, dense: Array, rows: int, largest: bool, name: str
+) -> jax.Array:
+    """Return the largest or least of the terms that :func:`sparse_product` adds up, or 0 of none.
+
+    Equal ones have one gradient, that of the first.
+    """
+    columns = dense.at[places[1]].get(mode=INSIDE)
+    products = values[:, None] * columns
+    order, least = jax.lax.stop_gradient(products if largest else -products), -jnp.inf
+    shape = (rows, dense.shape[1])
+    most = jnp.full(shape, least, order.dtype).at[places[0]].max(order, mode=INSIDE)
+    numbers = jnp.where(order == most[places[0]], jnp.arange(len(order))[:, None], len(order))
+    first = jnp.full(shape, len(order)).at[places[0]].min(numbers, mode=INSIDE)
+    return jnp.take_along_axis(products, first, 0, mode="fill", fill_value=0)
+
+
+@op(public="", grad_name=_name)
 def sparse_softmax(values: Raw, groups: Raw, count: int, log: bool, name: str) -> jax.Array:
     """Return the softmax, or its logarithm, over the values of each of ``count`` groups."""
     least = jnp.full((count, *values.shape[1:]), -math.inf, values.dtype)

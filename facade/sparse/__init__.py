@@ -12,11 +12,21 @@ from facade.sparse.invariants import (
 from facade.sparse.tensor import CooTensor, SparseTensor
 from facade.tensor import Tensor
 
-__all__ = ["addmm", "check_sparse_tensor_invariants", "log_softmax", "mm", "softmax", "sum"]
+__all__ = [
+    "addmm", "check_sparse_tensor_invariants", "log_softmax", "mm", "sampled_addmm", "softmax",
+    "sum",
+]  # fmt: skip
 
 
-def mm(mat1: Tensor, mat2: Tensor) -> Any:
-    """Multiply two matrices; the gradient of a sparse one is sparse."""
+def mm(mat1: Any, mat2: Tensor, reduce: str | None = None) -> Any:
+    """Multiply two matrices; the gradient of a sparse one is sparse.
+
+    Args:
+        reduce: ``sum``, ``mean``, ``amax`` or ``amin`` of the products of each row's elements;
+            ``mat1`` is CSR then and ``mat2`` is dense.
+    """
+    if reduce is not None:
+        return algebra.mm_reduced(mat1, mat2, reduce)
     if switched_on:
         mat1, mat2 = casted("mm", (mat1, mat2), ())
     if not isinstance(mat1, SparseTensor) and not isinstance(mat2, SparseTensor):
@@ -28,6 +38,11 @@ def mm(mat1: Tensor, mat2: Tensor) -> Any:
 def addmm(mat: Tensor, mat1: Tensor, mat2: Tensor, *, beta=1, alpha=1) -> Tensor:
     """Return ``beta * mat + alpha * (mat1 @ mat2)``."""
     return algebra.addmm(mat, mat1, mat2, beta, alpha, _ADDMM)
+
+
+def sampled_addmm(input: Any, mat1: Tensor, mat2: Tensor, *, beta=1.0, alpha=1.0) -> Any:
+    """Return ``beta * input + alpha * (mat1 @ mat2)`` at the places that ``input``, CSR, keeps."""
+    return algebra.sampled_addmm(input, mat1, mat2, beta, alpha)
 
 
 _ADDMM = "SparseAddmmBackward0"

@@ -252,6 +252,90 @@ def _sparse_product(a: CooTensor, b: CooTensor, name: str) -> CooTensor:
     return renamed(made.coalesce(), name)
 
 
+def mm_reduced(input: CsrTensor, dense: Tensor, reduce: str) -> Tensor:
+    """Multiply, and reduce the products of each row's elements in another way than adding them."""
+    name = "SparseMmReduceImplBackward0"
+    if reduce == "prod":
+        raise RuntimeError("sparse_mm_reduce: reduce type of prod has not been enabled.")
+    reduce = {"max": "amax", "min": "amin"}.get(reduce, reduce)
+    if reduce not in ("sum", "mean", "amax", "amin"):
+        words = "reduce argument must be either sum, prod, mean, amax or amin"
+        raise RuntimeError(f"{words}, got {reduce}")
+    _check_reduced(input, dense)
+    rows = input.shape[0]
+    operands = (input.elements, input.places(), dense, rows)
+    if reduce in ("amax", "amin"):
+        return aten.sparse_extremum(*operands, reduce == "amax", name)
+    if reduce == "sum":
+        return aten.sparse_product(*operands, name)
+    counts = np.maximum(np.diff(input.starts._host()), 1)[:, None]
+    product = aten.sparse_product(*operands, name)
+    return renamed(aten.div(product, counted(counts, input)), name)
+
+
+def _check_reduced(input: CsrTensor, dense: Tensor) -> None:
+    checking = "(while checking arguments for sparse_mm_reduce)"
+    for x, layout, called in ((input, CsrTensor, "SparseCsr"), (dense, Tensor, "Strided")):
+        if type(x) is not layout and not (layout is Tensor and not isinstance(x, SparseTensor)):
+            found = x.called if isinstance(x, SparseTensor) else "Strided"
+            words = f"Expected tensor to have {called} Layout, but got tensor with {found} Layout"
+            raise RuntimeError(f"{words} {checking}")
+    if dense.ndim != 2 or dense.shape[0] != input.shape[1]:
+        raise RuntimeError(
+            f"Expected a tensor of dimension 2 and tensor.size[0] == {input.shape[1]} but got: "
+            f"dimension {dense.ndim} and tensor.size[0] = {dense.shape[0]}"
+        )
+    if input.dtype is not dense.dtype:
+        wanted, found = (SCALAR_NAMES[x.dtype] for x in (input, dense))
+        raise RuntimeError(
+            f"Expected tensor for argument #1 'other' to have scalar type {wanted}; "
+            f"but got torch.{found}Tensor instead {checking}"
+        )
+
+
+def sampled_addmm(input: CsrTensor, mat1: Tensor, mat2: Tensor, beta, alpha) -> CsrTensor:
+    """Return ``beta * input + alpha * (mat1 @ mat2)`` at the places of ``input``."""
+    _check_sampled(input, mat1, mat2)
+    rows, columns = input.places()
+    sampled = aten.mul(aten.index_select(mat1, 0, rows), aten.index_select(mat2.t(), 0, columns))
+    added = aten.mul(aten.sum(sampled, 1), alpha)
+    kept = added if beta == 0 else aten.add(aten.mul(input.elements, beta), added)
+    return renamed(input.like(kept), "SparseSampledAddmmBackward0")
+
+
+def _check_sampled(input: Any, *matrices: Any) -> None:
+    for name, x in zip(("mat1", "mat2"), matrices, strict=True):
+        if isinstance(x, SparseTensor):
+            raise _sampled(f"Expected {name} to have strided layout, but got {x.called}")
+    if not isinstance(input, CsrTensor):
+        raise NotImplementedError("sampled_addmm of an input that is not torch.sparse_csr")
+    a, b = matrices
+    if a.dtype is not b.dtype:
+        first, second = (SCALAR_NAMES[x.dtype] for x in matrices)
+        raise _sampled(
+            f"Expected mat1 and mat2 to have the same dtype, but got {first} and {second}"
+        )
+    if input.dtype is not a.dtype:
+        first, second = (SCALAR_NAMES[x.dtype] for x in (a, input))
+        raise _sampled(
+            f"Expected mat1 and self to have the same dtype, but got {first} and {second}"
+        )
+    for name, x in zip(("mat1", "mat2"), matrices, strict=True):
+        if x.ndim != 2:
+            raise _sampled(f"Expected {name} to be a matrix, got {x.ndim}-D tensor")
+    if a.shape[1] != b.shape[0]:
+        sizes = " and ".join("x".join(map(str, x.shape)) for x in matrices)
+        raise _sampled(f"mat1 and mat2 shapes cannot be multiplied ({sizes})")
+    if input.shape[0] != a.shape[0]:
+        raise _sampled("self.shape[-2] must match mat1.shape[-2]")
+    if input.shape[1] != b.shape[1]:
+        raise _sampled("self.shape[-1] must match mat2.shape[-1]")
+
+
+def _sampled(words: str) -> RuntimeError:
+    return RuntimeError(f"sampled_addmm: {words}")
+
+
 @handles("mv")
 def mv(input, vec):
     """Multiply a sparse matrix and a vector."""

@@ -125,6 +125,11 @@ def tensor(x: torch.Tensor, storages: dict) -> "facade.Tensor":
     Args:
         storages: Those that exist here already: ``(address, dtype)`` -> all their elements.
     """
+    if x.layout is torch.sparse_csr and x.ndim == 2:
+        parts = (x.crow_indices(), x.col_indices(), x.values())
+        starts, columns, elements = (tensor(part.detach(), storages) for part in parts)
+        shape, grad = tuple(x.shape), x.requires_grad
+        return facade.sparse_csr_tensor(starts, columns, elements, shape, requires_grad=grad)
     if x.layout is not torch.strided:
         raise Missing(f"{x.layout} tensors")
     if x.is_meta:
