@@ -47,6 +47,11 @@ LIKE = (
     "f.new_zeros(2, requires_grad=True)",
 )  # fmt: skip
 COUNTING = (
+    "torch.linspace(4.3, -3, 50, dtype=torch.int64)", "torch.linspace(0, 2.7, 1, dtype=torch.int8)",
+    "torch.linspace(50, 1, 50, dtype=torch.int32)", "torch.logspace(0, 1.2, 2, dtype=torch.int32)",
+    "torch.logspace(0, 1.2, 4, 5.0, dtype=torch.int64)",
+    "torch.logspace(4.3, -3, 1, dtype=torch.bfloat16)",
+    "torch.logspace(0, 4.3, 3, dtype=torch.bfloat16)",
     "torch.arange(3)", "torch.arange(1, 3)", "torch.arange(1.0, 2, 0.3)",
     "torch.arange(3, 0, -1)", "torch.arange(0, 1, 0.25, dtype=torch.float64)",
     "torch.arange(3.0)", "torch.arange(end=3)", "torch.arange(start=1, end=3)",

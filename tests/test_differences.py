@@ -369,6 +369,14 @@ def test_composed_tensors_are_of_subclasses():
         assert isinstance(tensor, facade.Tensor) and type(tensor) is not facade.Tensor
 
 
+def test_exponentials_of_matrices_of_halves_are_numbers():
+    def run(module):
+        return module.linalg.matrix_exp(module.ones(2, 2, dtype=module.float16))
+
+    assert facade.isfinite(run(facade)).all()
+    assert not torch.isfinite(run(torch)).any()
+
+
 def test_soft_margin_loss_does_not_overflow():
     def run(module):
         x = module.tensor([200.0], requires_grad=True)

@@ -109,6 +109,7 @@ FUNCTIONS = """
     spectrum(x.reshape(2, 12), n_fft=6, win_length=4, hop_length=2, normalized=True)
     torch.stft(m.detach(), 4, pad_mode="constant", return_complex=False)
     torch.stft(c.detach(), 4, return_complex=True)
+    torch.stft(c.detach(), 4, return_complex=False)
     torch.stft(v.repeat(8), 8, onesided=False, return_complex=True)
     torch.stft(v, 8, return_complex=True)
     torch.stft(v.repeat(8), 8)

@@ -78,7 +78,7 @@ def stft(
         found = aten._fft_r2c(frames, (2,), (n_fft,), norm, onesided is not False)
     found = found.transpose_(1, 2)
     found = found if input.ndim == 2 else found.squeeze_(0)
-    return found if return_complex or complex_input else aten.view_as_real(found)
+    return aten.view_as_real(found) if return_complex is False else found
 
 
 def _check_coverage(

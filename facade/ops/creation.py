@@ -56,12 +56,17 @@ def arange(start: Scalar, step: Scalar, count: int, dtype: dtype):
     return numbers.astype(dtype.numpy)
 
 
-def _evenly_spaced(start, end, steps: int, kind):
-    """Return numbers from ``start`` to ``end``, counted from the nearer end."""
-    start, end = start.astype(kind), end.astype(kind)
+def _evenly_spaced(start, end, steps: int, dtype: dtype):
+    """Return numbers from ``start`` to ``end``, both first rounded to ``dtype``.
+
+    They are counted from the nearer end (``aten/src/ATen/native/cpu/RangeFactoriesKernel.cpp``).
+    """
+    kind = _working_type(dtype)
+    start, end = (x.astype(dtype.numpy).astype(kind) for x in (start, end))
     if steps == 1:
         return start[None]
-    step = (end - start) / (steps - 1)
+    # XLA makes x / constant a product with the inverse, which rounds 49 / 49 to less than one
+    step = (end - start) / jax.lax.optimization_barrier(jnp.asarray(steps - 1, kind))
     place = _count(steps, jnp.int64).astype(step.real.dtype)
     near = place < steps // 2
     return jnp.where(near, start + step * place, end - step * (steps - 1 - place))
@@ -74,14 +79,18 @@ def _working_type(dtype):
 @op(public="", differentiable=False)
 def linspace(start: Scalar, end: Scalar, steps: int, dtype: dtype):
     """Return ``steps`` numbers evenly from ``start`` to ``end``."""
-    return _evenly_spaced(start, end, steps, _working_type(dtype)).astype(dtype.numpy)
+    return _evenly_spaced(start, end, steps, dtype).astype(dtype.numpy)
 
 
 @op(public="", differentiable=False)
 def logspace(start: Scalar, end: Scalar, base: Scalar, steps: int, dtype: dtype):
     """Return ``base`` to the power of evenly spaced numbers."""
-    kind = _working_type(dtype)
-    return jnp.power(base.astype(kind), _evenly_spaced(start, end, steps, kind)).astype(dtype.numpy)
+    if steps == 1:  # which PyTorch doesn't round first
+        kind = jnp.promote_types(dtype.numpy, jnp.float64)
+        exponents = start.astype(kind)[None]
+    else:
+        exponents = _evenly_spaced(start, end, steps, dtype)
+    return jnp.power(base.astype(exponents.dtype), exponents).astype(dtype.numpy)
 
 
 @op(public="", differentiable=False)

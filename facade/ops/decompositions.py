@@ -304,10 +304,11 @@ def linalg_lu(input: Raw) -> tuple:
     return jax.nn.one_hot(order, rows, dtype=input.dtype, axis=-2), lower, upper
 
 
-@op(public="", check=matrices_only("matrix_exp"))
+@op(public="", check=matrices_only("matrix_exp", halves=True))
 def linalg_matrix_exp(input: Raw) -> jax.Array:
     """Return the matrix exponentials."""
-    return jax.scipy.linalg.expm(input)
+    working = jnp.promote_types(input.dtype, jnp.float32)
+    return jax.scipy.linalg.expm(input.astype(working)).astype(input.dtype)
 
 
 # ---- distances ----

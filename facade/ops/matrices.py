@@ -18,17 +18,17 @@ def column_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*turned[:-2], turned[-1], turned[-2])
 
 
-def matrices_only(name: str, square: bool = True):
+def matrices_only(name: str, square: bool = True, halves: bool = False):
     """Return the check of an op of one operand, which must hold matrices of floats."""
 
     def check(input, **static) -> None:
-        check_matrices(name, input, square)
+        check_matrices(name, input, square, halves)
 
     return check
 
 
-def check_matrices(name: str, input, square: bool = True) -> None:
-    """Raise PyTorch's error unless ``input`` holds (square) matrices of floats.
+def check_matrices(name: str, input, square: bool = True, halves: bool = False) -> None:
+    """Raise PyTorch's error unless ``input`` holds (square) matrices of floats, or of ``halves``.
 
     Raises:
         RuntimeError: it doesn't.
@@ -42,7 +42,7 @@ def check_matrices(name: str, input, square: bool = True) -> None:
             f"but they are {rows} by {columns} matrices"
         )
     inexact_only(name, input.dtype)
-    if input.dtype.itemsize < 4:
+    if input.dtype.itemsize < 4 and not halves:
         raise RuntimeError(
             f"linalg.{name}: Low precision dtypes not supported. Got {SCALAR_NAMES[input.dtype]}"
         )
