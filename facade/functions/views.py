@@ -356,10 +356,6 @@ def _narrowed(input: Tensor, dim: int, start, length: int) -> tuple[int, int]:
     """
     if not input.ndim:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
-    if length < 0:
-        raise RuntimeError("narrow(): length must be non-negative.")
-    if isinstance(start, Tensor) and (start.ndim or start.is_floating_point()):
-        raise RuntimeError("start must be an 0-dim integral Tensor.")
     dim, start = wrap_dim(dim, input.ndim), int(start)
     size = input._aval.shape[dim]
     if not -size <= start <= size:
@@ -367,7 +363,7 @@ def _narrowed(input: Tensor, dim: int, start, length: int) -> tuple[int, int]:
             f"start out of range (expected to be in range of [-{size}, {size}], but got {start})"
         )
     start = start + size if start < 0 else start
-    if start + length > size:
+    if length < 0 or start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
     return dim, start
 
@@ -378,6 +374,10 @@ def narrow(input: Tensor, dim: int, start, length: int) -> Tensor:
     if not hasattr(start, "__index__"):
         kinds = (f"Tensor input, int dim, {kind} start, int length" for kind in ("Tensor", "int"))
         raise no_overload("narrow", (input, dim, start, length), {}, tuple(kinds))
+    if input.ndim and length < 0:
+        raise RuntimeError("narrow(): length must be non-negative.")
+    if isinstance(start, Tensor) and (start.ndim or start.dtype.numpy.kind not in "iu"):
+        raise RuntimeError("start must be an 0-dim integral Tensor.")
     dim, start = _narrowed(input, dim, start, length)
     return aten.slice(input, dim, start, length, 1)
 
