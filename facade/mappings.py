@@ -25,6 +25,7 @@ def _limit() -> int:
 
 
 LIMIT = _limit()
+_ceiling = 0  # above the limit where others have too many
 
 
 def relief(forget: Callable[[], None]) -> Callable[[], None]:
@@ -35,11 +36,13 @@ def relief(forget: Callable[[], None]) -> Callable[[], None]:
 
 def make_room() -> None:
     """Let go of compiled code if there is too much: to be called before more is compiled."""
-    if not LIMIT or next(_compilations) % EVERY or count() <= LIMIT:
+    global _ceiling
+    if not LIMIT or next(_compilations) % EVERY or count() <= max(LIMIT, _ceiling):
         return
     for forget in _reliefs:
         forget()
     gc.collect()  # a program refers to itself
+    _ceiling = count() + LIMIT // 16
 
 
 def count() -> int:

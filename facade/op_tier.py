@@ -141,7 +141,9 @@ def _compiled(entry: Entry, key, function: Callable) -> Callable:
     found = _kept.pop((entry, key), None)
     if found is None:
         make_room()
-        found = jax.jit(function, compiler_options=COMPILER_OPTIONS)
+        # a function of its own: JAX keeps what it compiled for as long as the function lives
+        own = lambda *operands: function(*operands)  # noqa: E731
+        found = jax.jit(own, compiler_options=COMPILER_OPTIONS)
     _kept[entry, key] = found
     if len(_kept) > MAX_COMPILED:
         _kept.popitem(last=False)

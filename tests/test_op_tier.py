@@ -4,6 +4,7 @@ import gc
 import weakref
 from collections import OrderedDict
 
+import jax
 import pytest
 import torch
 from counting import compilations
@@ -139,6 +140,24 @@ def test_mappings_of_compiled_code_are_bounded(monkeypatch):
         most = max(most, mappings.count())
     assert made > 20
     assert most - before < 1200
+
+
+def test_an_op_forgotten_is_freed(monkeypatch):
+    """Also where its function is kept, which JAX would keep what it compiled for."""
+    monkeypatch.setattr(op_tier.Chooser, "by_ops", lambda *_: True)
+    monkeypatch.setattr(op_tier, "_kept", OrderedDict())
+    client = jax.devices()[0].client
+
+    def live() -> int:
+        gc.collect()
+        return len(client.live_executables())
+
+    before = live()
+    for n in range(20, 30):
+        (facade.ones(n, 3) * 2).sort(1)[0].tolist()
+    assert live() >= before + 10
+    op_tier._kept.clear()
+    assert live() <= before + 2
 
 
 def test_programs_and_compiled_ops_are_bounded(monkeypatch):
