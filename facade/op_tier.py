@@ -23,6 +23,7 @@ MAX_COMPILED = 1024  # ops and pullbacks kept, each some 1.6 MB
 SMALL = 32  # instructions
 FEW = 2  # instructions: a program would do no better
 MANY_SIGHTS = 8
+MANY_TAPES = 2  # that have one function
 SURPRISES = 3
 
 
@@ -30,9 +31,10 @@ class Chooser:
     """Decides how a tape without a program is run; one for each device.
 
     To compile one op costs about as much as to compile a small program, so op by op is the better
-    way when its ops are known already. What is likely to come again (a training step, a tape seen
-    before) gets a program; a place that keeps producing new tapes is megamorphic, in the words of
-    inline caches, and stays with the ops.
+    way when its ops are known already. A function that was recorded, say a transformed one, is one
+    op that costs as much as a program, so it is compiled alone only once many tapes have it. What
+    is likely to come again (a training step, a tape seen before) gets a program; a place that keeps
+    producing new tapes is megamorphic, in the words of inline caches, and stays with the ops.
 
     Attributes:
         surprises: How many training steps in a row had no program.
@@ -54,15 +56,21 @@ class Chooser:
         self.surprises += trains
         path.sights += 1
         entries = {entry for entry, _, _ in code}
-        unseen = [e for e in entries if "seen" not in cache_of(e)]
-        for entry in unseen:
-            cache_of(entry)["seen"] = True
-        if (trains or len(code) > SMALL) and not megamorphic:
+        unseen, long = 0, len(code) > SMALL
+        for entry in entries:
+            tapes = cache_of(entry)["tapes"] = cache_of(entry).get("tapes", 0) + 1
+            unseen += tapes == 1
+            long |= tapes <= MANY_TAPES and _length(entry) > FEW
+        if (trains or long) and not megamorphic:
             return False
         again = path.programs or path.sights > (MANY_SIGHTS if megamorphic else 1)
         if again and len(code) > FEW:
             return False
-        return len(unseen) <= 1 + len(code) // 40
+        return unseen <= 1 + len(code) // 40
+
+
+def _length(entry) -> int:
+    return entry.forward.length if type(entry) is Pull else entry.length
 
 
 def cache_of(entry) -> dict:

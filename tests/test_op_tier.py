@@ -142,6 +142,16 @@ def test_mappings_of_compiled_code_are_bounded(monkeypatch):
     assert most - before < 1200
 
 
+def test_a_transformed_function_is_not_compiled_alone():
+    """The first tape has the weights as well, the second is of the kind that comes again."""
+    x, w = facade.ones(4, 3), facade.ones(3)
+    gradients = facade.vmap(facade.func.grad(lambda w, x: (w * x).tanh().cos().sum()), (None, 0))
+    with compilations() as found:
+        for _ in range(4):
+            (gradients(w, x) * 2).sum().item()
+    assert found == [2]
+
+
 def test_an_op_forgotten_is_freed(monkeypatch):
     """Also where its function is kept, which JAX would keep what it compiled for."""
     monkeypatch.setattr(op_tier.Chooser, "by_ops", lambda *_: True)

@@ -432,6 +432,7 @@ class Traced:
             def jit(*flat):
                 return tuple(pure(flat[:count], flat[count:]))
 
+            jit.length = self.length  # type: ignore[attr-defined]
             fn = _kept[key] = jit
         return self.checked(record_function(fn, operands))
 
@@ -445,6 +446,12 @@ class Traced:
     def key(self) -> tuple:
         """What tells this function from others."""
         return self.tape.path, self.refs, self.tracked, self.count, tuple(self.tape.live)
+
+    @property
+    def length(self) -> int:
+        """How many ops were recorded, those of functions among them counted, too."""
+        entries = [path.step[0] for path in _paths(self.tape.path)]
+        return sum(1 if type(entry) is Pull else entry.length for entry in entries)
 
     def pure(self) -> Callable:
         """Return ``pure(inputs, rest) -> results`` on arrays."""
@@ -474,6 +481,7 @@ def record_all(
     if fn is None:
         combined = transform([f.pure() for f in functions], *key)
         fn = _kept[known] = _flat(combined, len(inputs), [len(rest) for rest in rests])
+        fn.length = sum(f.length for f in functions)
         if len(_kept) > MAX_KEPT:
             del _kept[next(iter(_kept))]
     return record_function(fn, (*inputs, *itertools.chain(*rests)))

@@ -180,20 +180,22 @@ class Entry:
         tracks: Whether any result can.
         view: The declaration, if the results are views of the first operand.
         static: The static arguments by name.
+        length: How many ops it stands for: more than one if it is a function that was recorded.
         node_type: The class of its autograd nodes, made on first use.
         cache: What lowering derives from this entry (its pullbacks).
     """
 
     __slots__ = (
-        "cache", "differentiable", "fn", "grad_name", "inputs", "name", "node_type", "outputs",
-        "single", "static", "tracks", "view",
+        "cache", "differentiable", "fn", "grad_name", "inputs", "length", "name", "node_type",
+        "outputs", "single", "static", "tracks", "view",
     )  # fmt: skip
 
     def __init__(
         self, name, fn, inputs, outputs, *, single=False, grad_name="", differentiable=True,
-        view=None, static=None,
+        view=None, static=None, length=1,
     ) -> None:  # fmt: skip
         self.name = name
+        self.length = length
         self.fn = fn
         self.inputs = inputs
         self.outputs = outputs
@@ -283,7 +285,8 @@ def infer_function(fn: Callable, inputs: list, static: dict) -> Entry:
     """Return the entry of a JAX function that is no declared op.
 
     Args:
-        fn: Flat arrays in, a tuple of arrays out.
+        fn: Flat arrays in, a tuple of arrays out. Its attribute ``length``, if it has one, is the
+            number of ops it stands for.
         inputs: An aval, a Python number's type or None per operand.
     """
 
@@ -295,7 +298,8 @@ def infer_function(fn: Callable, inputs: list, static: dict) -> Entry:
     outputs = tuple(aval(tuple(r.shape), dtypes.from_numpy(r.dtype)) for r in results)
     known = tuple(a if a is None or isinstance(a, Aval) else _number_aval(a) for a in inputs)
     name = getattr(fn, "__name__", "function")
-    return Entry(name, call, known, outputs, grad_name=backward_name(name))
+    length = getattr(fn, "length", 1)
+    return Entry(name, call, known, outputs, grad_name=backward_name(name), length=length)
 
 
 def _as_cast(a: Aval, to) -> Aval:
