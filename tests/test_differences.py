@@ -286,6 +286,7 @@ def test_equal_elements_keep_their_order():
     assert x.sort()[1][:3].tolist() == [1, 3, 6]
     assert x.topk(3)[1].tolist() == [0, 2, 4]
     assert x.kthvalue(3)[1].item() == 6
+    assert x.mode()[1].item() == 99
 
 
 def test_as_strided_scatter_overwrites():

@@ -80,6 +80,10 @@ y = zeros(3, 3); y.addmm_(m.detach(), m.detach().T, alpha=2)
 
 EINSUM = """
 torch.einsum("ij,kj->ik", m, m)
+torch.einsum("ij,kj->ik", m.detach().int(), m.detach().int())
+torch.einsum("ij,k->ik", m.detach().int(), m[0].detach().int())
+torch.einsum("ij,k->ik", m.detach() > 0, m[0].detach() > 0)
+torch.einsum("ij,jk->ijk", m.detach().int(), m.T.detach().int().contiguous())
 torch.einsum("ij,jk", m, m.T)
 torch.einsum("ij,jk", [m, m.T])
 torch.einsum("i j , j k -> i k", m, m.T)

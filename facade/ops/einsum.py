@@ -1,6 +1,7 @@
 """einsum: read the equation, refuse what PyTorch refuses, contract."""
 
 import string
+from collections import Counter
 from itertools import pairwise
 
 import jax
@@ -104,5 +105,13 @@ def einsum(equation: str, operands: tuple[Raw, ...]) -> jax.Array:
         jnp.broadcast_to(x, tuple(sizes[label] for label in labels))
         for labels, x in zip(inputs, operands, strict=True)
     ]
+    if full[0].dtype.kind in "iub" and _sums_one(inputs, output, sizes):
+        full[0] = full[0].astype(jnp.int64)
     precision = matmul_precision(full[0].dtype)
     return jnp.einsum(f"{','.join(inputs)}->{output}", *full, precision=precision)
+
+
+def _sums_one(inputs: list[str], output: str, sizes: dict[str, int]) -> bool:
+    """Return whether an operand alone is summed along a label, which makes integers int64."""
+    counts = Counter(label for labels in inputs for label in set(labels))
+    return any(n == 1 != sizes[x] for x, n in counts.items() if x not in output)
