@@ -454,9 +454,9 @@ def tensordot(input: Raw, other: Raw, dims_self: tuple, dims_other: tuple) -> ja
     for a, b in zip(dims_self, dims_other, strict=True):
         if input.shape[a] != other.shape[b]:
             if input.shape[a] == 1:
-                other = other.sum(b, keepdims=True)
+                other = other.sum(b, keepdims=True, dtype=other.dtype)
             else:
-                input = input.sum(a, keepdims=True)
+                input = input.sum(a, keepdims=True, dtype=input.dtype)
     precision = matmul_precision(input.dtype)
     return jnp.tensordot(input, other, axes=(dims_self, dims_other), precision=precision)
 
