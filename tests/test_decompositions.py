@@ -45,6 +45,7 @@ A.det()
 la.slogdet(A)
 torch.slogdet(A)
 torch.logdet(A)
+torch.logdet(torch.complex(A, A.T))
 la.pinv(m)
 torch.pinverse(m)
 la.lstsq(m.T, random(4, 2)).solution.detach().contiguous()[0]

@@ -24,6 +24,8 @@ def operands(module):
 SUMS = (
     "f.sum()", "f.sum(0)", "f.sum(-1)", "f.sum((0, 1))", "f.sum([0, 1], keepdim=True)",
     "f.sum(0, True)", "f.sum(())", "f.sum(None, True)", "f.sum(0, dtype=torch.float64)",
+    "i.sum(dtype=torch.int32)", "i.sum(0, dtype=torch.int8)", "i.prod(dtype=torch.int32)",
+    "i.nansum(1, dtype=torch.uint8)", "b.prod(0, dtype=torch.bool)", "b.sum(dtype=torch.bool)",
     "f.sum(dtype=torch.int64)", "i.sum()", "i.sum(1)", "b.sum()", "b.sum(0)", "u.sum()", "h.sum()",
     "c.sum(0)", "s.sum()", "s.sum(0)", "s.sum(-1)", "e.sum()", "e.sum(0)", "e.sum(1)", "t.sum(0)",
     "n.sum(0)", "f.mean()", "f.mean(1)", "f.mean((0, 1), True)", "i.mean(dtype=torch.float32)",

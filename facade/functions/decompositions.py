@@ -144,8 +144,10 @@ def _slogdet(input: Tensor):
 
 @public
 def logdet(input: Tensor) -> Tensor:
-    """Return the logarithm of the determinant, nan where that is negative."""
+    """Return the logarithm of the determinant, nan where that is a negative number."""
     sign, size = aten.linalg_slogdet(input)
+    if input.is_complex():
+        return aten.add(aten.log(sign), size)
     return aten.where(aten.eq(sign, -1.0), float("nan"), size)
 
 

@@ -50,6 +50,12 @@ def summable(input, dtype):
     return input.astype(jnp.int64) if _is_whole(input) else input
 
 
+def _reduced(reduce, x, dim, keepdim: bool):
+    """Return the sum or product in the dtype of ``x``, which jnp widens if it is whole."""
+    kind = x.dtype if _is_whole(x) else None
+    return reduce(x, _axes(dim, x.ndim), dtype=kind, keepdims=keepdim)
+
+
 @op(grad_name=_overload("Sum"), check=_check_dim, out=True)
 def sum(
     input: Array,
@@ -59,7 +65,7 @@ def sum(
     dtype: dtype | None = None,
 ):
     """Return the sum over ``dim``, in int64 for bool and integers."""
-    return jnp.sum(summable(input, dtype), _axes(dim, input.ndim), keepdims=keepdim)
+    return _reduced(jnp.sum, summable(input, dtype), dim, keepdim)
 
 
 @op(check=_check_dim, out=True)
@@ -107,7 +113,7 @@ def prod(
     dtype: dtype | None = None,
 ):
     """Return the product over ``dim``, in int64 for bool and integers."""
-    return jnp.prod(summable(input, dtype), _axes(dim, input.ndim), keepdims=keepdim)
+    return _reduced(jnp.prod, summable(input, dtype), dim, keepdim)
 
 
 @op(differentiable=False, check=_check_dim)
