@@ -49,6 +49,8 @@ torch.logdet(torch.complex(A, A.T))
 la.pinv(m)
 torch.pinverse(m)
 la.lstsq(m.T, random(4, 2)).solution.detach().contiguous()[0]
+la.lstsq(torch.complex(m.T, m.T).detach(), torch.complex(random(4, 2), random(4, 2)))[1:]
+la.lstsq(torch.complex(m.T, m.T).detach(), random(4, 2) + 0j, driver="gelsd")[1:]
 la.cholesky(A)
 la.cholesky(A, upper=True)
 la.cholesky_ex(A)

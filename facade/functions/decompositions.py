@@ -178,8 +178,12 @@ def lstsq(A: Tensor, B: Tensor, rcond=None, *, driver: str | None = None):
     solution, residuals = aten.linalg_lstsq(A, B, rcond, driver not in (None, "gelsy"))
     empty = A.new_empty((0,))
     rank = empty.to(int64) if driver == "gels" else matrix_rank(A.detach())
-    values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else empty
-    return _Lstsq(solution, residuals, rank, values)
+    values = svdvals(A.detach()) if driver in ("gelsd", "gelss") else _real(empty)
+    return _Lstsq(solution, _real(residuals), rank, values)
+
+
+def _real(x: Tensor) -> Tensor:
+    return x.real if x.is_complex() else x
 
 
 # ---- factors ----

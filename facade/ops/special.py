@@ -90,8 +90,17 @@ declare_binary(
     overloads=pair_overloads(number_first="out"),
     grad_name=_overload("SpecialXlog1PyBackward"),
 )  # fmt: skip
+
+
+def _zeta(x, q):
+    """Return Hurwitz's zeta function, with Cephes' infinities at whole ``q`` up to 0."""
+    pole = (x == 1) | ((q <= 0) & (q == jnp.floor(q)))
+    value = jnp.where(pole, jnp.inf, special.zeta(x, jnp.where(pole, 1, q)))
+    return jnp.where(x < 1, jnp.nan, value)
+
+
 declare_binary(
-    "special_zeta", special.zeta, "Return Hurwitz's zeta function.",
+    "special_zeta", _zeta, "Return Hurwitz's zeta function.",
     public="", promotes=Promote.FLOAT, inplace=False, check=refuse(complex=kernel("zeta_cpu")),
     overloads=pair_overloads(number_first="out"),
     grad_name=_overload("SpecialZetaBackward"),
