@@ -14,9 +14,12 @@ def refuse_overlap(written: Tensor, operand: TensorBase, whole: bool = False) ->
     Raises:
         RuntimeError: some of its elements lie where the op writes.
     """
-    if operand is written and not whole:
-        return
-    if written._cell.storage is not operand._cell.storage or not _meet(written, operand, whole):
+    if operand is written:  # even if it has no elements
+        meets = whole
+    else:
+        shares = written._cell.storage is operand._cell.storage
+        meets = shares and _meet(written, operand, whole)
+    if not meets:
         return
     written.check_history()
     raise RuntimeError(

@@ -68,6 +68,8 @@ PARTLY_THE_SAME = """
     torch.add(q, q.t(), out=q)
     torch.exp(q.t(), out=q)
     torch.mul(q, q, out=q)
+    e = torch.empty(0); torch.cat([e, q], out=e)
+    e = torch.empty(0); torch.add(e, e, out=e)
     g = q * 1; g.requires_grad_(); g.add_(g.t())
     g = q * torch.ones((), requires_grad=True); g.sub_(g.t())
 """

@@ -116,7 +116,14 @@ def value(x, storages: dict | None = None):
 def values(tree):
     """Return a tree of arguments as facade has them; what shares memory shares it here, too."""
     storages: dict = {}
-    return pytree.tree_map(lambda x: value(x, storages), tree)
+    known: dict = {}  # the same object is the same here, too
+
+    def once(x):
+        if id(x) not in known:
+            known[id(x)] = x, value(x, storages)
+        return known[id(x)][1]
+
+    return pytree.tree_map(once, tree)
 
 
 def tensor(x: torch.Tensor, storages: dict) -> "facade.Tensor":
@@ -139,7 +146,8 @@ def tensor(x: torch.Tensor, storages: dict) -> "facade.Tensor":
     key = (plain.untyped_storage().data_ptr(), plain.dtype)
     made = storages.get(key)
     if made is None:
-        made = facade.as_tensor(numpy(torch.as_strided(plain, (count,), (1,), 0)).copy())
+        whole = torch.as_strided(plain, (count,), (1,), 0)
+        made = facade.as_tensor(numpy(whole.clone()))  # numpy() forbids that PyTorch resizes
         if count:
             storages[key] = made
     if not plain.is_contiguous() or plain.storage_offset() or count != plain.numel():
