@@ -7,6 +7,7 @@ from facade.optim.adam import Adam as Adam
 from facade.optim.adam import AdamW as AdamW
 from facade.optim.adamax import Adamax as Adamax
 from facade.optim.asgd import ASGD as ASGD
+from facade.optim.lbfgs import LBFGS as LBFGS
 from facade.optim.nadam import NAdam as NAdam
 from facade.optim.optimizer import Optimizer as Optimizer
 from facade.optim.radam import RAdam as RAdam
