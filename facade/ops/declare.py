@@ -15,6 +15,7 @@ _KINDS = {
     "integer": lambda d: not (d is bool_ or d.is_floating_point or d.is_complex),
     "floating": lambda d: d.is_floating_point,
     "complex": lambda d: d.is_complex,
+    "half": lambda d: d.is_floating_point and d.itemsize < 4,
 }
 
 
@@ -38,8 +39,8 @@ def refuse(numbers: str = "", **errors: tuple[type[Exception], str]) -> Callable
 
     Args:
         numbers: The op's name as its message has it, if all its operands must be tensors.
-        errors: Per kind ("bool", "integer", "floating", "complex") of the operands' common dtype
-            an exception class and its text, where ``{}`` stands for the dtype's name.
+        errors: Per kind ("bool", "integer", "floating", "half", "complex") of the operands' common
+            dtype an exception class and its text, where ``{}`` stands for the dtype's name.
     """
 
     def check(**arguments) -> None:

@@ -52,10 +52,11 @@ _ONE = {
     "ndtri": (special.ndtri, "the inverse of the normal distribution function"),
 }
 for _name, (_function, _phrase) in _ONE.items():
+    _kinds = ("complex", "half") if _name in ("erfcx", "log_ndtr", "ndtri") else ("complex",)
     declare_unary(
         f"special_{_name}", _function, f"Return {_phrase} of each element.", public="",
         promotes=Promote.FLOAT, inplace=False,
-        check=refuse(f"special_{_name}", complex=kernel(f"{_name}_cpu")),
+        check=refuse(f"special_{_name}", **dict.fromkeys(_kinds, kernel(f"{_name}_cpu"))),
     )  # fmt: skip
 
 
@@ -63,7 +64,8 @@ for _name, (_function, _phrase) in _ONE.items():
     grad_name="MulBackward1")  # fmt: skip
 def special_ndtr(input: Array) -> jax.Array:
     """Return the normal distribution function of each element."""
-    return special.ndtr(input)
+    working = jnp.promote_types(input.dtype, jnp.float32)
+    return special.ndtr(input.astype(working)).astype(input.dtype)
 
 
 # ---- of two numbers ----
