@@ -8,7 +8,7 @@ from opinfo.checks import COLUMNS
 from opinfo.entries import DTYPES, cells, entries, main_dtype, name_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "coverage.md"
-_ALL_DTYPES = "forward, in the dtypes run so far"
+_ALL_DTYPES = "forward, in all dtypes"
 _MARKS = {"pass": "yes", "fail": "**no**", "missing": "missing", "none": ""}
 
 
@@ -28,6 +28,8 @@ def text(notes: dict[tuple, dict]) -> str:
         "Columns but the last are of float32, or of the entry's own dtype where it has no float32.",
         "",
         *_shares(notes),
+        "",
+        _not_run(notes),
         "",
         *declarations.text(),
         "",
@@ -60,6 +62,14 @@ def _row(entry, notes: dict[tuple, dict]) -> str:
         if notes.get((name, "forward", str(d)[6:]), {}).get("state") in ("fail", "missing")
     ]  # fmt: skip
     return f"| `{name}` | {' | '.join(marks)} | {', '.join(wrong)} |"
+
+
+def _not_run(notes: dict[tuple, dict]) -> str:
+    due = [(name_of(e), str(d)[6:]) for e in entries() for _, d in cells(e, ["forward"], None)]
+    missing = [
+        f"`{name}` in {dtype}" for name, dtype in due if (name, "forward", dtype) not in notes
+    ]
+    return f"Not run forward: {', '.join(missing) or 'none'}."
 
 
 def _shares(notes: dict[tuple, dict]) -> list[str]:
