@@ -15,8 +15,8 @@ SHAPES = {
 }  # fmt: skip
 NUMBERS = {"allclose", "equal"}  # they return a number of Python's
 FACTORS = {  # they raise if there is none
-    "cholesky", "linalg.cholesky", "linalg.inv", "linalg.lu_factor", "linalg.matrix_power",
-    "linalg.solve", "linalg.tensorinv", "linalg.tensorsolve", "lu",
+    "cholesky", "linalg.cholesky", "linalg.inv", "linalg.ldl_factor", "linalg.lu_factor",
+    "linalg.matrix_power", "linalg.solve", "linalg.tensorinv", "linalg.tensorsolve", "lu",
 }  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def _flushes(entry) -> bool:
         trees = translate.values((sample.input, sample.args, sample.kwargs))
         for x in pytree.tree_leaves(trees):
             if isinstance(x, facade.Tensor):
-                x._value()
+                x.to_dense()._value()
         try:
             with facade.no_flush():
                 checks._call(function, trees)
