@@ -42,7 +42,8 @@ def make_room() -> None:
     for forget in _reliefs:
         forget()
     gc.collect()  # a program refers to itself
-    _ceiling = count() + LIMIT // 16
+    left = count()
+    _ceiling = left + LIMIT // 16 if left > LIMIT else 0
 
 
 def count() -> int:
