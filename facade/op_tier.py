@@ -58,19 +58,16 @@ class Chooser:
         entries = {entry for entry, _, _ in code}
         unseen, long = 0, len(code) > SMALL
         for entry in entries:
-            tapes = cache_of(entry)["tapes"] = cache_of(entry).get("tapes", 0) + 1
+            cache = cache_of(entry)
+            tapes = cache["tapes"] = cache.get("tapes", 0) + 1
             unseen += tapes == 1
-            long |= tapes <= MANY_TAPES and _length(entry) > FEW
+            long |= tapes <= MANY_TAPES and entry.length > FEW
         if (trains or long) and not megamorphic:
             return False
         again = path.programs or path.sights > (MANY_SIGHTS if megamorphic else 1)
         if again and len(code) > FEW:
             return False
         return unseen <= 1 + len(code) // 40
-
-
-def _length(entry) -> int:
-    return entry.forward.length if type(entry) is Pull else entry.length
 
 
 def cache_of(entry) -> dict:

@@ -24,6 +24,11 @@ class Pull:
         self.name = f"{forward.name}_pull"
         self.outputs = tuple(chosen(forward.inputs, mask))
 
+    @property
+    def length(self) -> int:
+        """How many ops it stands for, as :attr:`Entry.length`."""
+        return self.forward.length
+
 
 def chosen(operands, mask: int) -> list:
     """Return the operands whose bit is set."""
@@ -95,7 +100,7 @@ def vjp_entry(entry: Entry, mask: int, absent: tuple[bool, ...], given: int = -1
         moved = (None if none else a for a, none in zip(cotangents, absent, strict=True))
         found = entry.cache[key] = Entry(
             f"{entry.name}_vjp", fn, (*operands, *moved), pull_of(entry, mask).outputs,
-            grad_name=f"{entry.grad_name.removesuffix('0')}Backward0",
+            grad_name=f"{entry.grad_name.removesuffix('0')}Backward0", length=entry.length,
         )  # fmt: skip
     return found
 
@@ -112,7 +117,8 @@ def saved_entry(entry: Entry, mask: int, tree) -> Entry:
         pull = jax.tree_util.tree_unflatten(tree, values[:size])
         return pull_back(entry, pull, values[size:])
 
-    found = entry.cache[key] = Entry(f"{entry.name}_pull", fn, (), pull_of(entry, mask).outputs)
+    outputs = pull_of(entry, mask).outputs
+    found = entry.cache[key] = Entry(f"{entry.name}_pull", fn, (), outputs, length=entry.length)
     return found
 
 
@@ -174,5 +180,5 @@ def _free_entry(entry: Entry, mask: int) -> Entry | None:
     cotangents = [a for a, d in zip(entry.outputs, entry.differentiable, strict=True) if d]
     return Entry(
         f"{entry.name}_pull", fn, (*numbers, *cotangents), pull_of(entry, mask).outputs,
-        grad_name=f"{entry.grad_name.removesuffix('0')}Backward0",
+        grad_name=f"{entry.grad_name.removesuffix('0')}Backward0", length=entry.length,
     )  # fmt: skip

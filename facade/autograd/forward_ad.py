@@ -200,7 +200,8 @@ def jvp_entry(entry: Entry, mask: int, absent: tuple[bool, ...]) -> Entry:
         None if missing else a
         for a, missing in zip(chosen(entry.inputs, mask), absent, strict=True)
     )
-    found = entry.cache[key] = Entry(f"{entry.name}_jvp", fn, inputs, outputs)
+    name, length = f"{entry.name}_jvp", entry.length
+    found = entry.cache[key] = Entry(name, fn, inputs, outputs, length=length)
     return found
 
 

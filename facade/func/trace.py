@@ -361,7 +361,7 @@ def _stopping(entry: Any, stopped: tuple[int, ...]) -> Entry:
 
         found = entry.cache[key] = Entry(
             entry.name, fn, entry.inputs, entry.outputs, single=entry.single,
-            grad_name=entry.grad_name, view=entry.view, static=entry.static,
+            grad_name=entry.grad_name, view=entry.view, static=entry.static, length=entry.length,
         )  # fmt: skip
     return found
 
@@ -450,8 +450,7 @@ class Traced:
     @property
     def length(self) -> int:
         """How many ops were recorded, those of functions among them counted, too."""
-        entries = [path.step[0] for path in _paths(self.tape.path)]
-        return sum(1 if type(entry) is Pull else entry.length for entry in entries)
+        return sum(path.step[0].length for path in _paths(self.tape.path))
 
     def pure(self) -> Callable:
         """Return ``pure(inputs, rest) -> results`` on arrays."""
