@@ -44,7 +44,7 @@ def test_options(options):
     ours, theirs = trained(facade, **options), trained(torch, **options)
     assert ours[0] == pytest.approx(theirs[0], rel=1e-9)
     assert ours[1:3] == theirs[1:3]
-    assert set(ours[3]) >= {"func_evals", "n_iter"}
+    assert set(ours[3]) == set(theirs[3]) - {"al"}  # PyTorch's buffer of a direction
     for a, b in zip(ours[4:], theirs[4:], strict=True):
         # directions divide by differences of gradients, which magnify the last digit
         np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-9)

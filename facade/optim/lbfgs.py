@@ -12,7 +12,6 @@ from facade.optim.line_search import Point, strong_wolfe
 from facade.optim.optimizer import Optimizer, ParamsT
 from facade.optim.options import check_rate
 from facade.recording import record_function
-from facade.sparse.tensor import SparseTensor
 from facade.tensor import Tensor
 
 
@@ -152,8 +151,7 @@ class LBFGS(Optimizer):
 
     def _flat_gradients(self) -> Iterator[Tensor]:
         for p in self.param_groups[0]["params"]:
-            g = p.new_zeros(p.numel()) if p.grad is None else p.grad
-            g = g.to_dense() if isinstance(g, SparseTensor) else g
+            g = p.new_zeros(p.shape) if p.grad is None else p.grad.to_dense()
             g = aten.view_as_real(g) if g.is_complex() else g
             yield g.reshape(-1)
 

@@ -262,22 +262,21 @@ def mm_reduced(input: CsrTensor, dense: Tensor, reduce: str) -> Tensor:
         words = "reduce argument must be either sum, prod, mean, amax or amin"
         raise RuntimeError(f"{words}, got {reduce}")
     _check_reduced(input, dense)
-    rows = input.shape[0]
-    operands = (input.elements, input.places(), dense, rows)
     if reduce in ("amax", "amin"):
+        operands = (input.elements, input.places(), dense, input.shape[0])
         return aten.sparse_extremum(*operands, reduce == "amax", name)
+    product = _product(input, dense, name)
     if reduce == "sum":
-        return aten.sparse_product(*operands, name)
+        return product
     counts = np.maximum(np.diff(input.starts._host()), 1)[:, None]
-    product = aten.sparse_product(*operands, name)
     return renamed(aten.div(product, counted(counts, input)), name)
 
 
 def _check_reduced(input: CsrTensor, dense: Tensor) -> None:
     checking = "(while checking arguments for sparse_mm_reduce)"
-    for x, layout, called in ((input, CsrTensor, "SparseCsr"), (dense, Tensor, "Strided")):
-        if type(x) is not layout and not (layout is Tensor and not isinstance(x, SparseTensor)):
-            found = x.called if isinstance(x, SparseTensor) else "Strided"
+    for x, called in ((input, "SparseCsr"), (dense, "Strided")):
+        found = x.called if isinstance(x, SparseTensor) else "Strided"
+        if found != called:
             words = f"Expected tensor to have {called} Layout, but got tensor with {found} Layout"
             raise RuntimeError(f"{words} {checking}")
     if dense.ndim != 2 or dense.shape[0] != input.shape[1]:
@@ -310,16 +309,10 @@ def _check_sampled(input: Any, *matrices: Any) -> None:
     if not isinstance(input, CsrTensor):
         raise NotImplementedError("sampled_addmm of an input that is not torch.sparse_csr")
     a, b = matrices
-    if a.dtype is not b.dtype:
-        first, second = (SCALAR_NAMES[x.dtype] for x in matrices)
-        raise _sampled(
-            f"Expected mat1 and mat2 to have the same dtype, but got {first} and {second}"
-        )
-    if input.dtype is not a.dtype:
-        first, second = (SCALAR_NAMES[x.dtype] for x in (a, input))
-        raise _sampled(
-            f"Expected mat1 and self to have the same dtype, but got {first} and {second}"
-        )
+    for name, x in (("mat2", b), ("self", input)):
+        if x.dtype is not a.dtype:
+            found = f"{SCALAR_NAMES[a.dtype]} and {SCALAR_NAMES[x.dtype]}"
+            raise _sampled(f"Expected mat1 and {name} to have the same dtype, but got {found}")
     for name, x in zip(("mat1", "mat2"), matrices, strict=True):
         if x.ndim != 2:
             raise _sampled(f"Expected {name} to be a matrix, got {x.ndim}-D tensor")
