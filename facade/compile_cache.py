@@ -37,11 +37,12 @@ def directory() -> Path | None:
 def on_disk():
     """Look up on disk, and keep there, what is compiled inside."""
     where = directory()
-    before = [(name, getattr(jax.config, name)) for name in _SETTINGS]
-    if where is None or before[0][1] is not None or not _usable(where):
+    others = getattr(jax.config, _SETTINGS[0]) not in (None, str(where))
+    if where is None or others or not _usable(where):
         yield
         return
     with _lock:
+        before = [(name, getattr(jax.config, name)) for name in _SETTINGS]
         _set(zip(_SETTINGS, (str(where), MAX_BYTES, LEAST_SECONDS), strict=True))
         try:
             yield

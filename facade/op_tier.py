@@ -4,7 +4,7 @@ A tape that was not seen before need not wait for a program of its own: expressi
 sequences of varying length. The results agree with the program's to rounding.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
 
 import jax
@@ -14,6 +14,7 @@ from facade.mappings import make_room, relief
 from facade.ops.registry import Entry
 from facade.outline import Outline
 from facade.pullback import Pull, linearize, pull_back
+from facade.recent import Recent
 from facade.tape import ABSENT, FLOAT, LEAF, SLOT, Path
 
 # PyTorch rounds bfloat16 after each op.
@@ -138,27 +139,19 @@ class Ops:
         return [slots[slot] for slot in self.wanted], [pulls[i] for i in self.saved]
 
 
-_kept: OrderedDict[tuple, Callable] = OrderedDict()  # the least recently used first
+_kept = Recent(MAX_COMPILED)
+relief(_kept.forget_half)
 
 
 def _compiled(entry: Entry, key, function: Callable) -> Callable:
     """Return what is made of an op once and kept as ``key``: ``function``, compiled."""
-    found = _kept.pop((entry, key), None)
+    found = _kept.get((entry, key))
     if found is None:
         make_room()
         # a function of its own: JAX keeps what it compiled for as long as the function lives
         own = lambda *operands: function(*operands)  # noqa: E731
-        found = jax.jit(own, compiler_options=COMPILER_OPTIONS)
-    _kept[entry, key] = found
-    if len(_kept) > MAX_COMPILED:
-        _kept.popitem(last=False)
+        found = _kept[entry, key] = jax.jit(own, compiler_options=COMPILER_OPTIONS)
     return found
-
-
-@relief
-def _forget_half() -> None:
-    for _ in range(len(_kept) // 2):
-        _kept.popitem(last=False)
 
 
 def _forward(entry: Entry, mask: int) -> Callable:

@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import threading
 import time
 import warnings
 import zlib
@@ -31,6 +32,7 @@ MAX_PROGRAMS = 512
 _programs: dict[tuple, "Program"] = {}
 # what loops do -> the lengths they had, None if they vary; whether any were long
 _lengths: dict[tuple, tuple[list[int] | None, bool]] = {}
+_lock = threading.RLock()  # held by who adds programs or forgets them
 _clock = itertools.count()
 _NOTHING = contextlib.nullcontext()
 _choosers: defaultdict[Any, op_tier.Chooser] = defaultdict(op_tier.Chooser)
@@ -445,18 +447,20 @@ def _fitted(tape: Tape, code: list, wanted: list[int], free: list[bool]) -> Fitt
 
 def _keep(key: tuple, program: Program) -> Program:
     make_room()
-    _programs[key] = program
-    program.last_used = next(_clock)  # the newest is not the one to go
-    if len(_programs) > MAX_PROGRAMS:
-        _forget(min(_programs, key=lambda k: _programs[k].last_used))
+    with _lock:
+        _programs[key] = program
+        program.last_used = next(_clock)  # the newest is not the one to go
+        if len(_programs) > MAX_PROGRAMS:
+            _forget(min(_programs, key=lambda k: _programs[k].last_used))
     return program
 
 
 @relief
 def _forget_half() -> None:
-    oldest = sorted(_programs, key=lambda k: _programs[k].last_used)
-    for key in oldest[: len(oldest) // 2]:
-        _forget(key)
+    with _lock:
+        oldest = sorted(_programs, key=lambda k: _programs[k].last_used)
+        for key in oldest[: len(oldest) // 2]:
+            _forget(key)
 
 
 def _forget(key: tuple) -> None:
@@ -487,9 +491,10 @@ def forget_choices() -> None:
 
 def clear() -> None:
     """Forget every program."""
-    for key in list(_programs):
-        _forget(key)
-    _lengths.clear()
+    with _lock:
+        for key in list(_programs):
+            _forget(key)
+        _lengths.clear()
 
 
 keep_freed_memory()

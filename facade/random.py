@@ -206,7 +206,7 @@ def engine_for(where: device, generator: Generator | None) -> Any:
 def seed_devices(seed: int) -> None:
     """Seed the default generator of every accelerator, also of those not used yet."""
     _device_seed[0] = seed
-    for generator in _on_devices.values():
+    for generator in list(_on_devices.values()):
         generator.manual_seed(seed)
 
 

@@ -12,6 +12,7 @@ LEVELS = [
     [
         *("errors", "dtypes", "devices", "size", "layouts", "deferred", "typename", "avals"),
         *("settings", "accelerator", "__config__", "sites", "allocation", "mappings"),
+        *("recent",),
         *("hooks", "printing", "return_types", "mersenne"),
     ],
     ["ops"],

@@ -1,8 +1,10 @@
 """Tapes run op by op: when, at what cost, and with what results."""
 
 import gc
+import itertools
+import threading
+import time
 import weakref
-from collections import OrderedDict
 
 import jax
 import pytest
@@ -12,6 +14,7 @@ from parity import assert_same
 
 import facade
 from facade import mappings, op_tier, program
+from facade.recent import Recent
 from facade.recording import record_function
 from facade.tape import state
 
@@ -156,7 +159,7 @@ def test_a_transformed_function_is_not_compiled_alone():
 def test_an_op_forgotten_is_freed(monkeypatch):
     """Also where its function is kept, which JAX would keep what it compiled for."""
     monkeypatch.setattr(op_tier.Chooser, "by_ops", lambda *_: True)
-    monkeypatch.setattr(op_tier, "_kept", OrderedDict())
+    monkeypatch.setattr(op_tier, "_kept", Recent(64))
     client = jax.devices()[0].client
 
     def live() -> int:
@@ -171,12 +174,52 @@ def test_an_op_forgotten_is_freed(monkeypatch):
     assert live() <= before + 2
 
 
+class Tick(int):
+    """A time that takes long to compare, so that another thread comes in between."""
+
+    def __lt__(self, other):
+        time.sleep(1e-2)
+        return int(self) < int(other)
+
+
+def test_threads_keep_programs_at_the_same_time(monkeypatch):
+    program.clear()
+    monkeypatch.setattr(program, "MAX_PROGRAMS", 3)
+    monkeypatch.setattr(program, "_clock", map(Tick, itertools.count()))
+    monkeypatch.setattr(op_tier.Chooser, "by_ops", lambda *_: False)
+    errors = []
+
+    def work(first):
+        try:
+            for n in range(first, first + 20, 2):
+                facade.ones(n).tanh().mean().mul(3).tolist()
+        except Exception as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in (1, 2)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not errors
+    assert program.program_count() <= 3
+
+
+def test_what_is_used_is_remembered():
+    recent = Recent(2)
+    recent["a"], recent["b"] = 1, 2
+    assert recent.get("a") == 1
+    recent["c"] = 3
+    assert [recent.get(key) for key in "abc"] == [1, None, 3]
+    recent.forget_half()
+    assert [recent.get(key) for key in "ac"] == [None, 3]
+
+
 def test_programs_and_compiled_ops_are_bounded(monkeypatch):
     program.clear()
     program.forget_choices()  # which tests ran before does not decide what gets a program
     monkeypatch.setattr(program, "MAX_PROGRAMS", 3)
-    monkeypatch.setattr(op_tier, "MAX_COMPILED", 4)
-    monkeypatch.setattr(op_tier, "_kept", OrderedDict())
+    monkeypatch.setattr(op_tier, "_kept", Recent(4))
     refs = []
     keep = program._keep
 

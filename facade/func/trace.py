@@ -21,12 +21,13 @@ from facade.lower import lower
 from facade.ops.registry import Entry
 from facade.pullback import Pull
 from facade.random import Generator
+from facade.recent import Recent
 from facade.recording import record_function, wrap
 from facade.storage import Storage, View, locate
 from facade.tape import LEAF, SLOT, Tape, state
 from facade.tensor import Tensor
 
-MAX_KEPT = 512  # functions lowered; the oldest is forgotten
+MAX_KEPT = 512  # functions lowered
 
 FORWARD_MODE = frozenset({"jacfwd", "jvp", "linearize"})
 RANDOM = (
@@ -368,7 +369,7 @@ def _stopping(entry: Any, stopped: tuple[int, ...]) -> Entry:
 
 # ---- one instruction -----------------------------------------------------------------------------
 
-_kept: dict[tuple, Callable] = {}
+_kept = Recent(MAX_KEPT)
 
 
 class Traced:
@@ -481,8 +482,6 @@ def record_all(
         combined = transform([f.pure() for f in functions], *key)
         fn = _kept[known] = _flat(combined, len(inputs), [len(rest) for rest in rests])
         fn.length = sum(f.length for f in functions)
-        if len(_kept) > MAX_KEPT:
-            del _kept[next(iter(_kept))]
     return record_function(fn, (*inputs, *itertools.chain(*rests)))
 
 

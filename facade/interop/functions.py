@@ -7,12 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
+from facade.recent import Recent
 from facade.recording import record_function
 from facade.tensor import Tensor
 
 MAX_KEPT = 512
 
-_flat_functions: dict[tuple, tuple[Callable, list]] = {}
+_flat_functions = Recent(MAX_KEPT)
 
 
 def from_jax(function: Callable) -> Callable:
@@ -47,8 +48,6 @@ def call_jax(function: Callable, args: tuple = (), kwargs: dict | None = None) -
     found = _flat_functions.get(key)
     if found is None:
         found = _flat_functions[key] = _flat(function, structure, static, wide)
-        if len(_flat_functions) > MAX_KEPT:
-            del _flat_functions[next(iter(_flat_functions))]
     flat, shape = found
     results = record_function(flat, tensors)
     return jax.tree_util.tree_unflatten(shape[0], results)
