@@ -91,6 +91,53 @@ def a_function_without_jvp(torch):
 
 
 @case
+def hooks_of_tensors(torch):
+    """They see the gradient, and leave the tangent alone."""
+    fw = torch.autograd.forward_ad
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    seen = []
+    y = fw.make_dual(x, torch.tensor([1.0, -1.0])) ** 2
+    y.register_hook(lambda g: seen.append(g) or g * 2)
+    x.register_post_accumulate_grad_hook(lambda p: seen.append(p.grad.clone()))
+    z = y.sin()
+    t = fw.unpack_dual(z).tangent
+    z.sum().backward()
+    return t.detach(), x.grad, seen
+
+
+@case
+def hooks_of_modules(torch):
+    """What a hook makes of a result has a tangent, too."""
+    net = torch.nn.Sequential(torch.nn.Tanh(), torch.nn.Softplus())
+    net[0].register_forward_pre_hook(lambda module, args: (args[0] * 2,))
+    net[1].register_forward_hook(lambda module, args, y: y * args[0])
+    return tangent(torch, net(dual(torch)))
+
+
+@case
+def hooks_of_what_is_saved(torch):
+    """The tangent does not come from what they give back."""
+    fw = torch.autograd.forward_ad
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: t.detach(), lambda t: t * 3):
+        y = fw.make_dual(x, torch.tensor([1.0, -1.0])).sin()
+    t = fw.unpack_dual(y).tangent
+    y.sum().backward()
+    return t.detach(), x.grad
+
+
+@case
+def under_checkpoint(torch):
+    fw = torch.autograd.forward_ad
+    x = torch.tensor([1.0, 2.0], requires_grad=True)
+    d = fw.make_dual(x, torch.tensor([1.0, -1.0]))
+    y = torch.utils.checkpoint.checkpoint(lambda x: x.sin() * x, d, use_reentrant=False)
+    t = fw.unpack_dual(y).tangent
+    y.sum().backward()
+    return t.detach(), x.grad
+
+
+@case
 def tangent_of_another_shape(torch):
     dual(torch, t=(1.0, 2.0))
 

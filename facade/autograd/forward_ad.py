@@ -73,6 +73,11 @@ def exit_dual_level(*, level: int | None = None) -> None:
     _levels.pop()
 
 
+def is_level_open() -> bool:
+    """Return whether a tangent may be asked for."""
+    return bool(_levels)
+
+
 def make_dual(tensor: Tensor, tangent: Tensor, *, level: int | None = None) -> Tensor:
     """Return a tensor of the same value whose uses have derivatives along ``tangent``.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from facade.autograd import saved
 from facade.autograd.engine import own
+from facade.autograd.forward_ad import is_level_open
 from facade.autograd.function import SavedTensor
 from facade.autograd.saved_values import SAVED_BY, operand_names, operands, results, saved_value
 from facade.graph import SAVED, AccumulateGrad, Node, hooks_of
@@ -96,7 +97,8 @@ def _pack(entry: Entry, given: tuple, result: Any) -> None:
     packed = Packed(node, given, made)
     if packed.tensors:
         hooks_of(node).saved = packed
-        node.home = None  # so that its tape keeps nothing for it
+        if not is_level_open():  # a tangent comes from the operands themselves
+            node.home = None  # so that its tape keeps nothing for it
 
 
 def _saved(name: str) -> property:

@@ -10,6 +10,7 @@ from jax import lax
 
 from facade import autograd
 from facade.autograd.engine import SECOND_TIME, Task
+from facade.autograd.forward_ad import is_level_open
 from facade.autograd.function import Function
 from facade.autograd.grad_mode import enable_grad, no_grad
 from facade.autograd.saved import without_hooks
@@ -238,7 +239,7 @@ def _checkpoint(function, args, kwargs, preserve: bool, context_fn, compare: Any
         result = function(*args, **kwargs)
     flat, result_tree = _flat(result)
     tracked = [i for i, x in enumerate(flat) if _made_since(x, start)]
-    if not tracked:
+    if not tracked or is_level_open():  # tangents are computed along the graph
         return result
 
     def again(cotangents: list[Tensor], create_graph: bool):
