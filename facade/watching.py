@@ -120,15 +120,17 @@ class Place:
         read: ``() -> {key: value}``.
         write: ``(key, value) -> None``, or None where nothing can be put back.
         table: The dictionary that ``read`` returns, None if it makes one.
+        whole: ``() -> value`` where there is one value, compared by what is in it; or None.
         held: What was in it.
     """
 
-    __slots__ = ("called", "held", "of", "read", "table", "write")
+    __slots__ = ("called", "held", "of", "read", "table", "whole", "write")
 
     def __init__(
         self, of: tuple, called: Callable, read: Callable | dict, write: Any = None
     ) -> None:
         self.of, self.called, self.write = of, called, write
+        self.whole: Callable | None = None
         if isinstance(read, dict):
             self.table, self.read = read, lambda: read
         else:
@@ -152,21 +154,25 @@ class Snapshot:
 
     def __init__(self, places: list[Place]) -> None:
         tables = [p for p in places if p.table is not None]
-        self.others = [p for p in places if p.table is None]
-        self.tables = [p.table for p in places if p.table is not None]
+        wholes = [p for p in places if p.whole is not None]
+        self.others = [p for p in places if p.table is None and p.whole is None]
+        self.tables: list[Any] = [p.table for p in tables]
         self.sizes = [len(p.held) for p in tables]
+        self.filled: list[Any] = [p.table for p in tables if p.held]  # most are empty
         self.keys = [*itertools.chain.from_iterable(p.held for p in tables)]
         self.values = [*itertools.chain.from_iterable(p.held.values() for p in tables)]
+        self.wholes: list[Any] = [p.whole for p in wholes]
+        self.contents = [p.held[0] for p in wholes]
 
     def holds(self) -> bool:
         """Return whether the same objects are in the same places."""
-        tables = self.tables
-        if list(map(len, tables)) != self.sizes:
+        if [*map(len, self.tables)] != self.sizes:
             return False
-        values = itertools.chain.from_iterable([table.values() for table in tables])
+        values = itertools.chain.from_iterable([table.values() for table in self.filled])
         return (
             all(map(is_, values, self.values))
-            and all(map(is_, itertools.chain.from_iterable(tables), self.keys))
+            and all(map(is_, itertools.chain.from_iterable(self.filled), self.keys))
+            and [whole() for whole in self.wholes] == self.contents
             and not any(place.changes() for place in self.others)
         )
 
@@ -274,6 +280,7 @@ class Survey:
     def _whole(self, name: str, x: Any, value: Callable) -> tuple:
         """Note something that is compared by its value as a whole."""
         self._place(x, "whole", lambda k: name, lambda: {0: value(x)}, None)
+        self.places[-1].whole = functools.partial(value, x)
         return ()
 
     def _partial(self, name: str, x: functools.partial) -> list:
