@@ -23,6 +23,7 @@ from facade.optim.update import TransformOptimizer, count_step
 from facade.parts import Parts
 from facade.program import flush
 from facade.random import default_generator
+from facade.recent import forget_first
 from facade.recording import wrap
 from facade.step_trace import StepTrace, patch, restore_grads, restore_storages, unpatch
 from facade.storage import View
@@ -61,7 +62,7 @@ def jit(function: Callable) -> Callable:
         if captures is None:
             captures = known[key] = _Captures(function)
             if len(known) > MAX_KEYS:
-                del known[next(iter(known))]
+                forget_first(known)
         return captures.call(args, kwargs, leaves, structure)
 
     return called

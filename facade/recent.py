@@ -6,6 +6,16 @@ from collections.abc import Hashable
 from typing import Any
 
 
+def forget_first(table: dict) -> None:
+    """Remove what was put into a dictionary first; other threads may add to it meanwhile."""
+    for _ in range(8):
+        try:
+            table.pop(next(iter(table)), None)
+            return
+        except RuntimeError:  # it grew between the two calls
+            continue
+
+
 class Recent:
     """A mapping that forgets what was not used for longest. Any thread may use it at any time.
 

@@ -12,6 +12,7 @@ from facade.errors import bad_argument, no_overload
 from facade.graph import node_type
 from facade.ops.registry import Entry, Kind, OpSpec, infer, infer_function
 from facade.parts import OtherLayout
+from facade.recent import forget_first
 from facade.size import Size
 from facade.storage import OtherDevice, Storage, View, attend, locate, transfer
 from facade.tape import ABSENT, SLOT, Path, Tape, state, tape_on
@@ -367,7 +368,7 @@ def _function_entry(fn, avals: list, key: tuple) -> Entry:
         inputs = [None if a is type(None) else a for a in avals]
         entry = _functions[signature] = infer_function(fn, inputs, dict(key))
         if len(_functions) > MAX_SIGNATURES:
-            del _functions[next(iter(_functions))]
+            forget_first(_functions)
     return entry
 
 
@@ -394,7 +395,7 @@ def _first_sight(spec: OpSpec, operands: tuple, static: tuple, counts: tuple):
         entry = infer(spec, groups, dict(zip(names, static, strict=True)))
         spec.memo[key] = entry
         if len(spec.memo) > MAX_SIGNATURES:
-            del spec.memo[next(iter(spec.memo))]
+            forget_first(spec.memo)
     return entry, operands
 
 
