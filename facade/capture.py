@@ -57,7 +57,7 @@ def jit(function: Callable) -> Callable:
     @functools.wraps(function)
     def called(*args, **kwargs):
         leaves, structure = flatten((args, kwargs))
-        key = (structure, *_modes(), *map(_kind, leaves))
+        key = (structure, *_modes(), *_repeated(leaves), *map(_kind, leaves))
         captures = known.get(key)
         if captures is None:
             captures = known[key] = _Captures(function)
@@ -73,6 +73,20 @@ def _kind(x: Any):
         node = x._fresh_node()
         return x._aval, x.device, node is None or type(node), x._grad is None
     return type(x)
+
+
+def _repeated(leaves: list) -> tuple:
+    """Return which arguments are the same tensor, empty if none are."""
+    ids = [id(x) for x in leaves if isinstance(x, Tensor)]
+    if len({*ids}) == len(ids):
+        return ()
+    known: dict[int, int] = {}
+    return tuple([known.setdefault(i, n) for n, i in enumerate(ids)])
+
+
+def _storages(tensors: list[Tensor]) -> list:
+    """Return the memory of each tensor; a layout of several parts has none of its own."""
+    return [getattr(x._cell, "storage", x) for x in {id(x): x for x in tensors}.values()]
 
 
 def _modes() -> tuple:
@@ -111,6 +125,10 @@ class _Captures:
                 return capture.run(leaves)
         self._note(changed)
         capture = Capture(self.function, leaves, structure, self.seen)
+        if capture.overlaps(leaves):
+            self.reason = "it writes to memory that it reads by another tensor"
+            self._warn(f"{self.reason}, so its Python runs at every call")
+            return self.function(*args, **kwargs)
         result = capture.run(leaves)
         self.reason = capture.reason
         if self.reason is None:
@@ -142,6 +160,8 @@ class Capture:
         traced: The function: of its arguments, then of everything else that it reads.
         sources: Where each tensor that the caller gets comes from, see :meth:`_source`.
         effects: What becomes of the other results: ``(arguments, tensor)``.
+        overwrites: Whether it writes to an argument.
+        apart: The storages that none of the arguments may have.
         reason: Why it can't be run without its Python, None if it can.
     """
 
@@ -187,6 +207,11 @@ class Capture:
         kept = [wrap(cell, cell.aval) for cell in self.kept]
         self.traced = Traced(tape, [*outputs, *kept], len(tape.arguments))
         self._note_operands({storage for storage, _, _ in written})
+        outside = [storage for storage, _, _ in written]
+        self.overwrites = any(x._cell.storage.written for x in tape.arguments.values())
+        if self.overwrites:
+            outside += _storages([*self.fixed.values()])
+        self.apart = {id(storage): storage for storage in outside}
 
     # ---- what was found ----
 
@@ -281,6 +306,8 @@ class Capture:
     def changed(self, leaves: list) -> str:
         """Return what makes this capture not apply any more, "" if it does."""
         self.instead.clear()
+        if self.overlaps(leaves):
+            return "which tensors share memory"
         for i, (now, before) in enumerate(zip(leaves, self.statics, strict=True)):
             if not (now is before or isinstance(now, Tensor) or same(now, before)):
                 return f"argument {i}"
@@ -297,6 +324,15 @@ class Capture:
         if any(storage.version != version for storage, version in self.tape.read.items()):
             return "a tensor whose value Python reads"
         return "" if all(itertools.starmap(_does, self.recipes)) else "an optimizer's options"
+
+    def overlaps(self, leaves: list) -> bool:
+        """Return whether it writes to an argument's memory and reads it by another tensor."""
+        if not (self.apart or self.overwrites):
+            return False
+        storages = _storages([x for x in leaves if isinstance(x, Tensor)])
+        if self.overwrites and len({*map(id, storages)}) < len(storages):
+            return True
+        return any(id(storage) in self.apart for storage in storages)
 
     def _swap(self, was: Tensor, now: Tensor) -> bool:
         """Let a tensor in a variable take the place of another one; return whether it can."""

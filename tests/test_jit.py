@@ -136,6 +136,55 @@ def test_gradients_flow_through():
         np.testing.assert_allclose(w.grad.numpy(), x.numpy() * np.cos(x.numpy() * [1, 2]), 1e-5)
 
 
+def sharing_arguments(torch, jit):
+    """One is written, and read by another."""
+
+    def function(x, y):
+        x.add_(1)
+        return x * 2 + y
+
+    called = jit(function)
+    for _ in range(3):
+        x = torch.ones(3)
+        yield called(x, x), called(x, x.view(3)), called(x, torch.ones(3)), called(x, x[:1]), x
+
+
+def sharing_with_a_variable(torch, jit):
+    w = torch.zeros(3)
+
+    def function(x):
+        w.add_(1)
+        return x + w
+
+    called = jit(function)
+    for _ in range(3):
+        yield called(torch.ones(3)), called(w), called(w.view(3)), called(w[:1])
+
+
+def sharing_what_is_only_read(torch, jit):
+    w = torch.ones(3)
+
+    def function(x):
+        x.mul_(2)
+        return x + w
+
+    called = jit(function)
+    for _ in range(3):
+        yield called(torch.ones(3)), called(w), called(w.view(3)), w
+
+
+@pytest.mark.filterwarnings("ignore:facade.jit")
+@pytest.mark.parametrize(
+    "program", [sharing_arguments, sharing_with_a_variable, sharing_what_is_only_read]
+)
+def test_arguments_that_share_memory(program):
+    both(lambda torch: [[x.tolist() for x in made] for made in program(torch, jit_of(torch))])
+
+
+def jit_of(module):
+    return jit if module is torch else lambda function: function
+
+
 def test_random_numbers_are_drawn_anew():
     g = jit(lambda x: x + torch.rand(2))
     for _ in range(4):
