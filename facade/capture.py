@@ -160,8 +160,10 @@ class Capture:
         traced: The function: of its arguments, then of everything else that it reads.
         sources: Where each tensor that the caller gets comes from, see :meth:`_source`.
         effects: What becomes of the other results: ``(arguments, tensor)``.
+        only_computes: Whether there are none.
         overwrites: Whether it writes to an argument.
         apart: The storages that none of the arguments may have.
+        tracks: Whether a gradient may be wanted of what it returns.
         reason: Why it can't be run without its Python, None if it can.
     """
 
@@ -206,6 +208,9 @@ class Capture:
         self.reason = self._reason(seen)
         kept = [wrap(cell, cell.aval) for cell in self.kept]
         self.traced = Traced(tape, [*outputs, *kept], len(tape.arguments))
+        self.tracks = not self.trains and any(self.traced.tracked)
+        # what is written is recorded: its old value may be donated there
+        self.only_computes = not (self.trains or self.effects or self.kept)
         self._note_operands({storage for storage, _, _ in written})
         outside = [storage for storage, _, _ in written]
         self.overwrites = any(x._cell.storage.written for x in tape.arguments.values())
@@ -356,8 +361,11 @@ class Capture:
             x = self.fixed[i] if fetch is None else fetch(tensors)
             operands.append(self.instead.get(id(x), x))
         taken = [(int(steps[0].item()) + more, steps) for _, more, steps in self.counts]
-        with no_grad() if self.trains else contextlib.nullcontext():
-            made = traced.record_with((*operands, *tape.floats, *tape.ints))
+        operands += [*tape.floats, *tape.ints]
+        with contextlib.nullcontext() if self.tracks else no_grad():
+            made = traced.run_with((*operands,)) if self.only_computes else None
+            if made is None:
+                made = traced.record_with((*operands,))
             for t, tracks in zip(made, traced.tracked, strict=False):
                 if not tracks:
                     t._node = None

@@ -23,11 +23,13 @@ from facade.mappings import make_room, relief
 from facade.ops.registry import Entry
 from facade.outline import sources
 from facade.pullback import saved_entry
+from facade.recent import Recent
 from facade.reroll import LEAST
 from facade.sites import user_site
-from facade.tape import Path, Tape, state
+from facade.tape import LEAF, Path, Tape, state
 
 MAX_PROGRAMS = 512
+MAX_ALONE = 128  # programs of one instruction
 
 _programs: dict[tuple, "Program"] = {}
 # what loops do -> the lengths they had, None if they vary; whether any were long
@@ -35,6 +37,8 @@ _lengths: dict[tuple, tuple[list[int] | None, bool]] = {}
 _lock = threading.RLock()  # held by who adds programs or forgets them
 _clock = itertools.count()
 _NOTHING = contextlib.nullcontext()
+_alone = Recent(MAX_ALONE)
+relief(_alone.forget_half)
 _choosers: defaultdict[Any, op_tier.Chooser] = defaultdict(op_tier.Chooser)
 
 
@@ -445,6 +449,34 @@ def _fitted(tape: Tape, code: list, wanted: list[int], free: list[bool]) -> Fitt
     return Fitted(program, lengths.packing)
 
 
+def run_alone(entry: Entry, device, arrays: list, numbers: list, at: list[int]) -> list:
+    """Run a program of one instruction now, past the tape; return its results.
+
+    Args:
+        arrays: Its operands on ``device``.
+        numbers: Those that are Python numbers.
+        at: Which operands they are.
+    """
+    floats = [x for x in numbers if type(x) is float]
+    ints = [x for x in numbers if type(x) is not float]
+    program = _alone.get((entry, device))
+    if program is None:
+        make_room()
+        tape = Tape(device)
+        tape.leaves = arrays  # one that comes twice is read twice: it need not at the next call
+        refs = [i << 2 | LEAF for i in range(len(arrays))]
+        for i, x in zip(at, numbers, strict=True):
+            refs.insert(i, tape.number(x))
+        tape.append(entry, tuple(refs))
+        wanted = list(range(len(entry.outputs)))
+        program = Program(tape, tape.code, wanted, {}, [False] * len(arrays))
+        _alone[entry, device] = program
+    compiling = _compiling(program) if program.compiles else _NOTHING
+    program.birth.runs += 1
+    with compiling, jax.enable_x64(True), _placement(device):
+        return program.run([], arrays, program.floats.array(floats), program.ints.array(ints))
+
+
 def _keep(key: tuple, program: Program) -> Program:
     make_room()
     with _lock:
@@ -495,6 +527,7 @@ def clear() -> None:
         for key in list(_programs):
             _forget(key)
         _lengths.clear()
+        _alone.clear()
 
 
 keep_freed_memory()

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from facade import program
 from facade.dtypes import PYTHON_TYPES
 from facade.errors import bad_argument, no_overload
 from facade.graph import node_type
@@ -318,6 +319,44 @@ def record_function(fn, operands: tuple, key: tuple = ()):
     """
     avals = [x._aval if isinstance(x, TensorBase) else x.__class__ for x in operands]
     return record_entry(_function_entry(fn, avals, key), operands)
+
+
+def run_function(fn, operands: tuple) -> tuple | None:
+    """Run a JAX function now, instead of recording it, if nothing is lost by that.
+
+    Args:
+        fn, operands: As for :func:`record_function`, without None.
+    Returns:
+        A tuple of tensors; None if an operand is still to be computed, or there is something to
+        note of what is recorded: a gradient, say.
+    """
+    tape = state.tape
+    if type(tape) is not Tape or tape.pure or observers or program.observer is not None:
+        return None
+    device, arrays, numbers, at, avals = None, [], [], [], []
+    for i, x in enumerate(operands):
+        if not isinstance(x, TensorBase):
+            numbers.append(x)
+            at.append(i)
+            avals.append(x.__class__)
+            continue
+        cell = x._cell
+        tracked = x._node is not None and state.grad
+        if tracked or type(cell) is not Storage or not isinstance(cell.array, jax.Array):
+            return None
+        if device not in (None, cell.device):
+            return None
+        device = cell.device
+        arrays.append(cell.array)
+        avals.append(x._aval)
+    if device is None:
+        return None
+    entry = _function_entry(fn, avals, ())
+    results = program.run_alone(entry, device, arrays, numbers, at)
+    return tuple(
+        wrap(Storage(aval, device, array), aval)
+        for aval, array in zip(entry.outputs, results, strict=True)
+    )
 
 
 def record_update(fn, operands: tuple, targets: list, key: tuple = ()) -> list:

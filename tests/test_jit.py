@@ -136,6 +136,90 @@ def test_gradients_flow_through():
         np.testing.assert_allclose(w.grad.numpy(), x.numpy() * np.cos(x.numpy() * [1, 2]), 1e-5)
 
 
+def is_there(x):
+    return x._cell.array is not None
+
+
+class TestWhatOnlyComputes:
+    """It runs at once, if its operands are there."""
+
+    def setup_method(self):
+        torch.manual_seed(0)
+        self.net = torch.nn.Linear(3, 2)
+        self.calls = io.StringIO()
+
+        def function(x):
+            print("called", file=self.calls)
+            return torch.func.jacrev(self.net)(x * 2).detach()
+
+        self.called = jit(function)
+        self.x = torch.tensor([1.0, 2.0, 3.0])
+        self.x.sum().item()  # on the device
+        for _ in range(3):
+            self.expected = self.called(self.x).tolist()
+
+    def test_at_once(self):
+        before = number_of(self.calls)
+        with compilations() as count:
+            for _ in range(5):
+                y = self.called(self.x)
+                assert is_there(y)
+                assert y.tolist() == self.expected
+                assert y.dtype is torch.float32
+                assert not y.requires_grad
+        assert count == [0]
+        assert number_of(self.calls) == before
+
+    def test_of_what_is_still_to_be_computed(self):
+        y = self.called(self.x + 0)
+        assert not is_there(y)
+        assert y.tolist() == self.expected
+
+    def test_the_same_tensor_twice(self):
+        twice = jit(lambda x, y: x * 2 + y)
+        x, y = self.x, self.x.clone()
+        y.tolist()
+        for _ in range(3):
+            assert twice(x, x).tolist() == [3.0, 6.0, 9.0]
+        assert twice(x, y).tolist() == [3.0, 6.0, 9.0]
+        y.zero_().tolist()
+        assert twice(x, y).tolist() == [2.0, 4.0, 6.0]
+
+    def test_with_a_gradient(self):
+        called = jit(lambda x: self.net(x).sum())
+        for _ in range(4):
+            y = called(self.x)
+            assert not is_there(y)
+            assert y.requires_grad
+        y.backward()
+        assert self.net.bias.grad.tolist() == [1.0, 1.0]
+
+    def test_with_what_is_written(self):
+        count = torch.zeros(())
+
+        def step(x):
+            count.add_(1)
+            return x * count
+
+        called = jit(step)
+        assert [called(self.x).tolist() for _ in range(4)][3] == [4.0, 8.0, 12.0]
+        assert count.item() == 4
+
+    def test_an_index_out_of_range(self):
+        called = jit(lambda x, i: x[i])
+        i = torch.tensor([0, 2])
+        i.tolist()
+        for _ in range(3):
+            assert called(self.x, i).tolist() == [1.0, 3.0]
+        wrong = torch.tensor([0, 3])
+        wrong.tolist()
+        with pytest.raises(IndexError, match="out of bounds"):
+            called(self.x, wrong).tolist()
+
+    def test_it_is_among_the_programs(self):
+        assert "jit" in str(torch.explain())
+
+
 def sharing_arguments(torch, jit):
     """One is written, and read by another."""
 

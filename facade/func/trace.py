@@ -22,7 +22,7 @@ from facade.ops.registry import Entry
 from facade.pullback import Pull
 from facade.random import Generator
 from facade.recent import Recent
-from facade.recording import record_function, wrap
+from facade.recording import record_function, run_function, wrap
 from facade.storage import Storage, View, locate
 from facade.tape import LEAF, SLOT, Tape, state
 from facade.tensor import Tensor
@@ -396,6 +396,7 @@ class Traced:
             self.refs = tuple([_place(r, tape) for r in results])
         self.tracked = tuple([r._node is not None for r in results])
         self.avals = [r._aval for r in results]
+        self._called: Callable | None = None
         tape.finish()
 
     def record(self, transform: Callable, key: tuple, inputs: tuple) -> tuple[Tensor, ...]:
@@ -425,6 +426,17 @@ class Traced:
 
     def record_with(self, operands: tuple) -> tuple[Tensor, ...]:
         """Record the function itself with other operands and numbers than it was traced with."""
+        return self.checked(record_function(self._function(), operands))
+
+    def run_with(self, operands: tuple) -> tuple[Tensor, ...] | None:
+        """Run it with them now, if :func:`run_function` can."""
+        results = run_function(self._function(), operands)
+        return None if results is None else self.checked(results)
+
+    def _function(self) -> Callable:
+        """Return the function of operands and numbers, one after the other."""
+        if self._called is not None:
+            return self._called
         key = self.key, len(self.tape.floats)
         fn = _kept.get(key)
         if fn is None:
@@ -435,7 +447,8 @@ class Traced:
 
             jit.length = self.length  # type: ignore[attr-defined]
             fn = _kept[key] = jit
-        return self.checked(record_function(fn, operands))
+        self._called = fn
+        return fn
 
     @property
     def rest(self) -> tuple:
