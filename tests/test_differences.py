@@ -41,6 +41,35 @@ def test_saved_value_written_later():
         raise AssertionError("PyTorch computes this now: drop the row")
 
 
+@pytest.mark.parametrize(
+    ("divide", "first"),
+    [
+        (lambda x, y: x // y, 3),
+        (lambda x, y: x % y, 1),
+        (lambda x, y: x.fmod(y), 1),
+        (lambda x, y: x.div(y, rounding_mode="trunc"), 3),
+    ],
+)
+def test_integer_division_by_zero(divide, first):
+    def run(module):
+        return divide(module.tensor([7, -7]), module.tensor([2, 0]))
+
+    assert run(facade)[0].item() == first
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        run(torch)
+
+
+def test_einsum_of_narrow_integers():
+    def run(module):
+        a, b = (module.ones(2, 3, dtype=module.int32) for _ in range(2))
+        return module.einsum("ij,kj->k", a, b)
+
+    result = run(facade)
+    assert result.tolist() == [6, 6]
+    with pytest.raises(RuntimeError, match="expected scalar type Long but found Int"):
+        run(torch)
+
+
 def test_strides_are_kept():
     x = facade.zeros(2, 3)
     assert x.t().stride() == (1, 3)
