@@ -10,7 +10,6 @@ import threading
 from pathlib import Path
 
 import jax
-import platformdirs
 from jax.experimental.compilation_cache import compilation_cache
 
 VARIABLE = "FACADE_CACHE_DIR"  # another directory, or "off"
@@ -30,7 +29,11 @@ def directory() -> Path | None:
     chosen = os.environ.get(VARIABLE)
     if chosen == "off":
         return None
-    return Path(chosen) if chosen else Path(platformdirs.user_cache_dir("facade")) / "programs"
+    if chosen:
+        return Path(chosen)
+    from platformdirs import user_cache_dir  # not needed before something is compiled
+
+    return Path(user_cache_dir("facade")) / "programs"
 
 
 @contextlib.contextmanager

@@ -11,9 +11,6 @@ import zipfile
 from typing import Any
 from urllib.error import ContentTooShortError, HTTPError, URLError
 from urllib.parse import urlparse
-from urllib.request import Request, urlopen
-
-from tqdm import tqdm
 
 from facade.serialization import load
 
@@ -70,6 +67,8 @@ def download_url_to_file(
 
 def _download(url: str, file, dst: str, progress: bool) -> str:
     """Write what ``url`` holds to ``file`` and return its SHA256."""
+    from tqdm import tqdm  # a program that downloads nothing need not wait for it
+
     sha256 = hashlib.sha256()
     received = 0
     with _open_url(url, dst) as response:
@@ -93,6 +92,8 @@ def _download(url: str, file, dst: str, progress: bool) -> str:
 
 def _open_url(url: str, dst: str):
     advice = f'could not download "{url}"; if you have the file, put it at {dst}'
+    from urllib.request import Request, urlopen
+
     try:
         return urlopen(Request(url, headers={"User-Agent": "torch.hub"}))
     except HTTPError as error:

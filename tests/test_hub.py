@@ -160,7 +160,7 @@ def test_an_interrupt_leaves_nothing(server, tmp_path, monkeypatch):
         def update(self, count: int) -> None:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(hub, "tqdm", Interrupted)
+    monkeypatch.setattr("tqdm.tqdm", Interrupted)
     with pytest.raises(KeyboardInterrupt):
         load_from(f"{server.url}/model.pth", tmp_path)
     assert os.listdir(tmp_path) == []

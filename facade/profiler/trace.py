@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-from jax.extend.backend import get_backend
 
 from facade.autograd.profiler import MARK, name_of
 
@@ -94,7 +93,7 @@ def _op_paths() -> dict[str, list[tuple[int, dict[str, str]]]]:
     The numbers below are those of fields in XLA's ``hlo.proto``.
     """
     found = defaultdict(list)
-    for executable in get_backend().live_executables():
+    for executable in jax.devices()[0].client.live_executables():
         for module in executable.hlo_modules():
             message = module.as_serialized_hlo_module_proto()
             found[module.name].append((_one(message, 5) or 0, _paths_of(message)))
