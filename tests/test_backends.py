@@ -49,8 +49,8 @@ def test_cudnn_flags():
     def code(torch):
         cudnn = torch.backends.cudnn
         with cudnn.flags(enabled=True, benchmark=True, allow_tf32=False):
-            inside = cudnn.benchmark, cudnn.allow_tf32
-        return inside, cudnn.benchmark, cudnn.allow_tf32
+            inside = cudnn.benchmark, cudnn.allow_tf32, cudnn.benchmark_limit
+        return inside, cudnn.benchmark, cudnn.allow_tf32, cudnn.benchmark_limit
 
     both(code)
 

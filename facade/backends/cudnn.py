@@ -34,10 +34,13 @@ def set_flags(
     _deterministic: bool | None = None,
     _allow_tf32: bool | None = None,
 ) -> tuple:
-    """Change the settings that aren't None; return what all were."""
+    """Change the settings that aren't None; return what all were.
+
+    The limit is that of cuDNN: without a GPU there is none.
+    """
     module = sys.modules[__name__]
     given = {
-        "enabled": _enabled, "benchmark": _benchmark, "benchmark_limit": _benchmark_limit,
+        "enabled": _enabled, "benchmark": _benchmark, "benchmark_limit": _benchmark_limit if is_available() else None,
         "deterministic": _deterministic, "allow_tf32": _allow_tf32,
     }  # fmt: skip
     before = tuple(getattr(module, name) for name in given)
