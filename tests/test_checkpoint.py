@@ -215,7 +215,6 @@ def test_not_said_which():
 
 def train(reentrant, depth=16, size=64, **options):
     """Record a training step of layers that are checkpointed, and return its compiled program."""
-    facade.zeros(1).item()  # what other tests have recorded runs now
     weight = facade.full((size, size), 0.01, requires_grad=True)
     x = facade.ones(512, size)
 
@@ -247,6 +246,31 @@ def test_memory(reentrant):
     assert sizes[1].temp_size_in_bytes < sizes[0].temp_size_in_bytes / 2
     costs: list = [c.cost_analysis() for c in (plain, kept)]
     assert costs[1]["flops"] > costs[0]["flops"] * 1.2
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_micro_batch_runs_as_a_whole(reentrant, monkeypatch):
+    """Not in parts, one for each checkpoint, where gradients are accumulated."""
+    monkeypatch.setattr("facade.autograd.engine.MAX_GRAPH_BYTES", 0)
+    layers = [facade.nn.Linear(4, 4) for _ in range(3)]
+    runs = []
+    monkeypatch.setattr(program, "observer", lambda tape, _: runs.append(tape.path.length))
+
+    def step():
+        for _ in range(5):
+            x = facade.ones(2, 4, requires_grad=True)
+            for layer in layers:
+                x = facade.utils.checkpoint.checkpoint(layer, x, use_reentrant=reentrant)
+            x.sum().backward()
+        layers[0].weight.grad.tolist()
+        for layer in layers:
+            layer.zero_grad()
+
+    step()
+    step()  # from here on known by its first backward
+    runs.clear()
+    step()
+    assert len(runs) == 5
 
 
 def products_kept(torch):

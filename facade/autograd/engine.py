@@ -62,6 +62,7 @@ class Task:
         self.tape = state.tape
         self.recording: Recorded | None = None
         self.accumulated = False  # whether a leaf had a gradient before
+        self.reached: set = set()  # leaves without one before; of the outermost call
 
     def run(self, roots: Sequence[tuple], cotangents: Sequence[Tensor | None]) -> None:
         """Push the cotangents through the graph that ends in ``roots``, ``(node, number)`` each.
@@ -94,6 +95,9 @@ class Task:
 
         The first time that is noticed at the second backward, from then on at the first.
         """
+        if _running.tasks:  # a part of another backward, which goes on
+            _running.tasks[-1].accumulated |= self.accumulated
+            return
         tape.backward_pending = True
         end = tape.backward_end
         if end is None:
@@ -102,6 +106,14 @@ class Task:
             end.accumulates = True
         if end.accumulates and tape.path.bytes > MAX_GRAPH_BYTES:
             flush(tape)
+
+    def _note(self, node: AccumulateGrad, leaf) -> None:
+        """Notice whether a leaf that a gradient has come to had one before the outermost call."""
+        reached = (_running.tasks or [self])[0].reached
+        if leaf._grad is None:
+            reached.add(node)
+        elif node not in reached:
+            self.accumulated = True
 
     @staticmethod
     def current() -> "Task":
@@ -127,10 +139,11 @@ class Task:
                 if leaf is None:
                     continue
                 gradient = pending_tensor(tape, ref, leaf._aval)
+                if _running.tasks or leaf._grad is not None:
+                    self._note(node, leaf)
                 if leaf._grad is None:
                     leaf._grad = gradient
                 else:
-                    self.accumulated = True
                     accumulate(leaf, gradient, False)
         finally:
             state.grad = was
@@ -273,10 +286,10 @@ class Task:
         leaf = node.leaf()
         if leaf is None:
             return
+        self._note(node, leaf)
         if type(gradient) is int and leaf._grad is None:
             leaf._grad = self._tensor(gradient, leaf._aval)
         else:
-            self.accumulated = self.accumulated or leaf._grad is not None
             accumulate(leaf, self._tensor(gradient, leaf._aval), self.create_graph)
         if node.hooks is not None:
             for hook in list(node.hooks.accumulated.values()):
