@@ -5,7 +5,9 @@ import os
 import pytest
 
 from facade import program
+from facade.devices import CPU
 from facade.op_tier import Chooser
+from facade.tape import Tape, state
 
 os.environ["FACADE_CACHE_DIR"] = "off"  # programs of earlier runs would hide what is compiled
 
@@ -24,7 +26,9 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=True)
 def _tier(request, monkeypatch):
-    """Let a test find no trace of those before it in how tapes are run."""
+    """Let a test find no trace of those before it on its tape, or in how tapes are run."""
+    state.tape = Tape(CPU)
+    state.tapes = {CPU: state.tape}
     if request.config.getoption("--op-tier"):
         monkeypatch.setattr(Chooser, "by_ops", lambda *_: True)
     elif request.node.get_closest_marker("programs"):

@@ -175,6 +175,13 @@ class TestBounds:
         monkeypatch.setattr(state.tape, "limit", 50)
         self.test_deep_graph(400)
 
+    def test_what_nobody_can_see_is_not_computed(self):
+        before = program.program_count(), program.op_by_op_runs()
+        with compilations() as found:
+            facade.ones(30, 41).sin().cos()
+            program.flush(state.tape)
+        assert (program.program_count(), program.op_by_op_runs(), *found) == (*before, 0)
+
     @pytest.mark.programs
     def test_accumulated_gradients_hold_one_graph(self, monkeypatch):
         """Sixteen micro-batches are run one by one, in programs of one micro-batch."""
