@@ -39,8 +39,9 @@ def set_flags(
     The limit is that of cuDNN: without a GPU there is none.
     """
     module = sys.modules[__name__]
+    limit = _benchmark_limit if is_available() else None
     given = {
-        "enabled": _enabled, "benchmark": _benchmark, "benchmark_limit": _benchmark_limit if is_available() else None,
+        "enabled": _enabled, "benchmark": _benchmark, "benchmark_limit": limit,
         "deterministic": _deterministic, "allow_tf32": _allow_tf32,
     }  # fmt: skip
     before = tuple(getattr(module, name) for name in given)
