@@ -101,8 +101,12 @@ def imperative(torch, wraps: dict[str, Callable]) -> dict[str, float]:
 
         for words, wrap in wraps.items():
             wrapped: Any = wrap(step)
-            # all that was found is alive at the read, so that it is computed, as in JAX
-            seconds[name + words] = timed(lambda wrapped=wrapped: wrapped()[1].item())
+
+            def read(wrapped=wrapped):
+                _found, total = wrapped()  # alive at the read, so that it is computed, as in JAX
+                return total.item()
+
+            seconds[name + words] = timed(read)
     return seconds
 
 

@@ -1,6 +1,7 @@
 """torch.func and torch.vmap against PyTorch."""
 
 import gc
+import re
 
 import pytest
 from counting import compilations
@@ -8,6 +9,7 @@ from parity import both
 
 import facade
 from facade import deferred
+from facade.export import hlo
 from facade.func.trace import Trace
 
 
@@ -103,6 +105,18 @@ JACOBIANS = {
     "hessian of two": lambda t: t.func.hessian(lambda x, y: (x**3 * y).sum(), (0, 1))(
         rows(t)[1], rows(t)[2]
     ),
+    "products with the identity": lambda t: [
+        transform(lambda x, part=part: part(x, weights(t)))(rows(t)[1])
+        for transform in (t.func.jacrev, t.func.jacfwd, t.func.hessian)
+        for part in (
+            lambda x, w: w @ (w @ x).tanh(),
+            lambda x, w: (x @ w.T).tanh() @ w,
+            lambda x, w: w @ x + x,
+            lambda x, w: (w @ x, w @ (w @ x).sin(), x.sum()),
+            lambda x, w: (w @ x.double(), x[None] @ w.T),
+            lambda x, w: t.outer(w @ x, x @ w),
+        )
+    ],
     "hessian, forward over forward": lambda t: t.func.jacfwd(
         t.func.jacfwd(lambda x: x.sin().sum())
     )(rows(t)[1]),
@@ -282,6 +296,15 @@ def dense(result):
 @pytest.mark.parametrize("case", TABLE)
 def test_as_pytorch(case):
     both(lambda torch: dense(TABLE[case](torch)))
+
+
+@pytest.mark.parametrize("transform", ["jacrev", "jacfwd"])
+def test_no_product_with_the_identity(transform):
+    """The Jacobian of two layers is one product of matrices, where PyTorch and JAX have two."""
+    v, w, x = facade.rand(5, 4), facade.rand(4, 3), facade.rand(3)
+    matrix = getattr(facade.func, transform)(lambda x: v @ (w @ x).tanh())(x)
+    products = re.findall(r"f32\[([\d,]+)\]\S* dot\(", hlo(matrix))
+    assert [shape for shape in products if "," in shape] in (["5,3"], ["3,5"])
 
 
 # ---- inside a loss, and with modules -------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from facade.func.identity import apply_to_identity
 from facade.func.run import Call, argument_numbers, check_outputs, refill, with_auxiliary
 from facade.func.trees import flatten, unflatten
 from facade.tensor import Tensor
@@ -309,13 +310,6 @@ def hessian(func: Callable, argnums: int | tuple[int, ...] = 0) -> Callable:
     return jacfwd(jacrev(func, argnums), argnums)
 
 
-def _rows_of(result, pull, chunk_size: int | None):
-    basis = jnp.eye(result.size, dtype=result.dtype).reshape(result.size, *result.shape)
-    if chunk_size is None or chunk_size >= result.size:
-        return jax.vmap(pull)(basis)
-    return jax.lax.map(pull, basis, batch_size=chunk_size)
-
-
 def _by_rows(pure, count: int, outputs: int, chunk_size: int | None) -> Callable:
     def jacrev(*flat):
         inputs, rest = flat[:count], flat[count:]
@@ -327,7 +321,7 @@ def _by_rows(pure, count: int, outputs: int, chunk_size: int | None) -> Callable
             def one(seed, i=i, zeros=zeros):
                 return pull((*zeros[:i], seed, *zeros[i + 1 :]))
 
-            for rows, x in zip(_rows_of(result, one, chunk_size), inputs, strict=True):
+            for rows, x in zip(apply_to_identity(one, result, chunk_size), inputs, strict=True):
                 matrices.append(rows.reshape(result.shape + x.shape))
         return (*matrices, *values)
 
@@ -354,9 +348,9 @@ def _by_columns(pure, count: int, outputs: int, _) -> Callable:
             def one(seed, j=j, zeros=zeros):
                 return push(*zeros[:j], seed, *zeros[j + 1 :])
 
-            basis = jnp.eye(x.size, dtype=x.dtype).reshape(x.size, *x.shape)
-            for i, columns in enumerate(jax.vmap(one, out_axes=-1)(basis)):
-                matrices[i * count + j] = columns.reshape(results[i].shape + x.shape)
+            for i, columns in enumerate(apply_to_identity(one, x)):
+                matrix = jnp.moveaxis(columns, 0, -1)
+                matrices[i * count + j] = matrix.reshape(results[i].shape + x.shape)
         return (*matrices, *values)
 
     return jacfwd
