@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from facade import program
+from facade import deferred, program
 from facade.devices import CPU
 from facade.op_tier import Chooser
 from facade.tape import Tape, state
@@ -29,6 +29,7 @@ def _tier(request, monkeypatch):
     """Let a test find no trace of those before it on its tape, or in how tapes are run."""
     state.tape = Tape(CPU)
     state.tapes = {CPU: state.tape}
+    deferred.pending.clear()
     if request.config.getoption("--op-tier"):
         monkeypatch.setattr(Chooser, "by_ops", lambda *_: True)
     elif request.node.get_closest_marker("programs"):
