@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from facade.jaxprs import function_of
+
 
 class View:
     """Rows of an array: row ``k`` lies at ``start + step * k``.
@@ -146,15 +148,8 @@ class _Traced:
 
     def function(self, outputs: list, eqns=None) -> Callable:
         """Return the function from all inputs to these variables."""
-        from jax.extend.core import ClosedJaxpr, jaxpr_as_fun  # slow to import
-
-        jaxpr = self.closed.jaxpr
-        part = jaxpr.replace(
-            outvars=outputs,
-            eqns=jaxpr.eqns if eqns is None else eqns,
-            debug_info=jaxpr.debug_info.with_unknown_names(),
-        )
-        return jaxpr_as_fun(ClosedJaxpr(part, self.closed.consts))
+        eqns = self.closed.jaxpr.eqns if eqns is None else eqns
+        return function_of(self.closed, outvars=outputs, eqns=eqns)
 
     def same_results(self, fixed: list):
         """Iterate over the results that don't vary, computed outside the loop."""

@@ -300,7 +300,7 @@ def test_as_pytorch(case):
 
 @pytest.mark.parametrize("transform", ["jacrev", "jacfwd"])
 def test_no_product_with_the_identity(transform):
-    """The Jacobian of two layers is one product of matrices, where PyTorch and JAX have two."""
+    """The Jacobian of two layers is one product of matrices, where JAX has two."""
     v, w, x = facade.rand(5, 4), facade.rand(4, 3), facade.rand(3)
     matrix = getattr(facade.func, transform)(lambda x: v @ (w @ x).tanh())(x)
     products = re.findall(r"f32\[([\d,]+)\]\S* dot\(", hlo(matrix))
