@@ -45,6 +45,41 @@ def test_matmul_precision_is_one_setting():
     both(code)
 
 
+def test_fp32_precision_knows_whether_it_was_chosen():
+    def code(torch):
+        matmul, found = torch.backends.cuda.matmul, []
+
+        def note():
+            found.append(matmul.fp32_precision)
+
+        matmul.fp32_precision = "none"
+        note()
+        for precision in ("highest", "high", "highest", "medium"):
+            torch.set_float32_matmul_precision(precision)
+            note()
+        for allowed in (True, False):
+            matmul.allow_tf32 = allowed
+            note()
+        for precision in ("tf32", "ieee", "none"):
+            matmul.fp32_precision = precision
+            note()
+        matmul.fp32_precision = "ieee"  # PyTorch refuses to mix its two ways of choosing, so
+        torch.set_float32_matmul_precision("highest")  # end where both say the same
+        return found
+
+    both(code)
+
+
+def test_mixed_ways_to_choose_a_precision():
+    matmul = facade.backends.cuda.matmul
+    facade.set_float32_matmul_precision("high")
+    try:
+        matmul.fp32_precision = "none"
+        assert facade.get_float32_matmul_precision() == "highest"
+    finally:
+        facade.set_float32_matmul_precision("highest")
+
+
 def test_cudnn_flags():
     def code(torch):
         cudnn = torch.backends.cudnn

@@ -1,10 +1,10 @@
 """``torch.backends.cuda``: whether float32 matrix products on a GPU may use TF32."""
 
 from facade.devices import available
-from facade.functions.linear_algebra import (
-    get_float32_matmul_precision,
-    set_float32_matmul_precision,
-)
+from facade.ops.linalg import choose_precision, chosen_precision
+
+# fp32_precision's words for what set_float32_matmul_precision chose; other choices are TF32
+_FP32_PRECISION = {None: "none", "highest": "ieee"}
 
 
 def is_built() -> bool:
@@ -18,7 +18,8 @@ class cuBLASModule:
     Attributes:
         allow_tf32: Whether float32 products are computed in TF32; the same setting as
             ``set_float32_matmul_precision``.
-        fp32_precision: ``"tf32"``, or ``"ieee"`` or ``"none"`` for full float32.
+        fp32_precision: ``"tf32"``, ``"ieee"`` for full float32, or ``"none"`` for no choice,
+            which is full float32 as well.
         allow_fp16_reduced_precision_reduction, allow_bf16_reduced_precision_reduction,
             allow_fp16_accumulation: Accepted; XLA sums in float32.
     """
@@ -31,24 +32,21 @@ class cuBLASModule:
 
     def __init__(self) -> None:
         values = dict.fromkeys(self._accepted, True) | {"allow_fp16_accumulation": False}
-        self.__dict__.update(values, _exact="none")
+        self.__dict__.update(values)
 
     def __getattr__(self, name: str):
-        lower = get_float32_matmul_precision() != "highest"
-        if name == "allow_tf32":
-            return lower
-        if name == "fp32_precision":
-            return "tf32" if lower else self._exact
+        if name in ("allow_tf32", "fp32_precision"):
+            precision = _FP32_PRECISION.get(chosen_precision(), "tf32")
+            return precision if name == "fp32_precision" else precision == "tf32"
         raise AttributeError(f"Unknown attribute {name}")
 
     def __setattr__(self, name: str, value) -> None:
         if name == "allow_tf32":
             check_bool(value)
-            set_float32_matmul_precision("high" if value else "highest")
+            choose_precision("high" if value else "highest")
         elif name == "fp32_precision":
             check_precision(value)
-            set_float32_matmul_precision("high" if value == "tf32" else "highest")
-            self.__dict__["_exact"] = "none" if value == "none" else "ieee"
+            choose_precision({"none": None, "ieee": "highest", "tf32": "high"}[value])
         elif name in self._accepted:
             self.__dict__[name] = value
         else:

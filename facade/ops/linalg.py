@@ -21,24 +21,35 @@ _PRECISIONS = {
     "high": lax.Precision.HIGH,
     "medium": lax.Precision.DEFAULT,
 }
-_precision = "highest"
+_precision: str | None = None  # nothing chosen, which is as exact as "highest"
 
 
 def get_float32_matmul_precision() -> str:
     """Return how exact float32 matrix products are: "highest", "high" or "medium"."""
-    return _precision
+    return _precision or "highest"
 
 
 def set_float32_matmul_precision(precision: str) -> None:
     """Choose how exact float32 matrix products are; the default is full float32."""
-    global _precision
     if precision not in _PRECISIONS:
         warnings.warn(
             f"{precision} is not one of 'highest', 'high', or 'medium'; the current "
             "setFloat32MatmulPrecision call has no effect.",
             stacklevel=3,
         )
-    elif precision != _precision:
+    else:
+        choose_precision(precision)
+
+
+def chosen_precision() -> str | None:
+    """Return what was chosen, None if nothing was."""
+    return _precision
+
+
+def choose_precision(precision: str | None) -> None:
+    """Choose how exact float32 matrix products are; None is no choice."""
+    global _precision
+    if precision != _precision:
         _precision = precision
         for spec in OPS.values():
             spec.forget()  # signatures inferred anew are new programs
@@ -46,7 +57,7 @@ def set_float32_matmul_precision(precision: str) -> None:
 
 def matmul_precision(dtype) -> lax.Precision | None:
     """Return the precision for a product of arrays of this numpy dtype."""
-    return _PRECISIONS[_precision] if dtype.name in ("float32", "complex64") else None
+    return _PRECISIONS[_precision or "highest"] if dtype.name in ("float32", "complex64") else None
 
 
 def product(a, b):
