@@ -80,6 +80,26 @@ def test_mixed_ways_to_choose_a_precision():
         facade.set_float32_matmul_precision("highest")
 
 
+@pytest.mark.parametrize("name, value", [("allow_tf32", True), ("fp32_precision", "tf32")])
+def test_a_recorded_product_keeps_its_precision(name, value):
+    x = facade.ones(2, 2)
+    recorded = x @ x
+    assert recorded._cell.tape.code  # it waits
+    try:
+        with facade.no_flush(), pytest.raises(RuntimeError, match="no_flush"):
+            setattr(facade.backends.cuda.matmul, name, value)
+    finally:
+        facade.set_float32_matmul_precision("highest")
+
+
+def test_the_default_chosen_again_means_no_new_programs():
+    matmul, x = facade.backends.cuda.matmul, facade.ones(2, 2)
+    matmul.fp32_precision = "none"
+    before = (x @ x)._cell.tape.code[-1][0]
+    facade.set_float32_matmul_precision("highest")
+    assert (x @ x)._cell.tape.code[-1][0] is before
+
+
 def test_cudnn_flags():
     def code(torch):
         cudnn = torch.backends.cudnn

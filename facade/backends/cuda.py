@@ -1,7 +1,8 @@
 """``torch.backends.cuda``: whether float32 matrix products on a GPU may use TF32."""
 
 from facade.devices import available
-from facade.ops.linalg import choose_precision, chosen_precision
+from facade.functions.linear_algebra import choose_precision
+from facade.ops.linalg import chosen_precision
 
 # fp32_precision's words for what set_float32_matmul_precision chose; other choices are TF32
 _FP32_PRECISION = {None: "none", "highest": "ieee"}

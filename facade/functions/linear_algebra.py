@@ -1,6 +1,7 @@
 """Matrix products with several spellings, and einsum."""
 
 import string
+import warnings
 
 from facade import aten
 from facade.binding import public
@@ -21,8 +22,20 @@ def get_float32_matmul_precision() -> str:
 @public(method=False)
 def set_float32_matmul_precision(precision: str) -> None:
     """Choose how exact float32 matrix products are; the default is full float32."""
+    if precision in linalg.PRECISIONS:
+        choose_precision(precision)
+    else:
+        warnings.warn(
+            f"{precision} is not one of 'highest', 'high', or 'medium'; the current "
+            "setFloat32MatmulPrecision call has no effect.",
+            stacklevel=2,
+        )
+
+
+def choose_precision(precision: str | None) -> None:
+    """Choose how exact float32 products recorded from now on are; None is no choice."""
     flush(state.tape)  # what is recorded already keeps the precision it was recorded with
-    linalg.set_float32_matmul_precision(precision)
+    linalg.choose_precision(precision)
 
 
 @public(module=False)

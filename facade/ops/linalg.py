@@ -1,7 +1,6 @@
 """Ops of the matmul family."""
 
 import math
-import warnings
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +14,8 @@ from facade.ops.view import expanded_size
 
 # ---- precision ----
 
-# torch's words: full float32, TF32 (or three bfloat16 passes), bfloat16
-_PRECISIONS = {
+# PyTorch's words: full float32, TF32 (or three bfloat16 passes), bfloat16
+PRECISIONS = {
     "highest": lax.Precision.HIGHEST,
     "high": lax.Precision.HIGH,
     "medium": lax.Precision.DEFAULT,
@@ -29,18 +28,6 @@ def get_float32_matmul_precision() -> str:
     return _precision or "highest"
 
 
-def set_float32_matmul_precision(precision: str) -> None:
-    """Choose how exact float32 matrix products are; the default is full float32."""
-    if precision not in _PRECISIONS:
-        warnings.warn(
-            f"{precision} is not one of 'highest', 'high', or 'medium'; the current "
-            "setFloat32MatmulPrecision call has no effect.",
-            stacklevel=3,
-        )
-    else:
-        choose_precision(precision)
-
-
 def chosen_precision() -> str | None:
     """Return what was chosen, None if nothing was."""
     return _precision
@@ -49,15 +36,17 @@ def chosen_precision() -> str | None:
 def choose_precision(precision: str | None) -> None:
     """Choose how exact float32 matrix products are; None is no choice."""
     global _precision
-    if precision != _precision:
-        _precision = precision
+    before, _precision = get_float32_matmul_precision(), precision
+    if get_float32_matmul_precision() != before:
         for spec in OPS.values():
             spec.forget()  # signatures inferred anew are new programs
 
 
 def matmul_precision(dtype) -> lax.Precision | None:
     """Return the precision for a product of arrays of this numpy dtype."""
-    return _PRECISIONS[_precision or "highest"] if dtype.name in ("float32", "complex64") else None
+    if dtype.name not in ("float32", "complex64"):
+        return None
+    return PRECISIONS[get_float32_matmul_precision()]
 
 
 def product(a, b):
