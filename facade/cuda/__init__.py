@@ -34,6 +34,41 @@ def current_device() -> int:
     return _gpu(None).index or 0
 
 
+def get_device_name(device=None) -> str:
+    """Return what the maker calls a GPU.
+
+    Raises:
+        AssertionError: there is none.
+    """
+    return jax_device(_gpu(device)).device_kind
+
+
+def get_device_capability(device=None) -> tuple[int, int]:
+    """Return the major and minor number of a GPU's CUDA capability.
+
+    Raises:
+        AssertionError: there is none.
+    """
+    major, minor = jax_device(_gpu(device)).compute_capability.split(".")
+    return int(major), int(minor)
+
+
+def memory_allocated(device=None) -> int:
+    """Return how many bytes of a GPU's memory are in use; 0 without a GPU."""
+    return _memory("bytes_in_use", device)
+
+
+def max_memory_allocated(device=None) -> int:
+    """Return how many bytes of a GPU's memory were in use at most; 0 without a GPU."""
+    return _memory("peak_bytes_in_use", device)
+
+
+def _memory(which: str, device) -> int:
+    if not is_available():
+        return 0
+    return jax_device(_gpu(device)).memory_stats()[which]
+
+
 def synchronize(device=None) -> None:
     """Run what was recorded for a GPU and wait until it is done.
 

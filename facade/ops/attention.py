@@ -1,10 +1,12 @@
 """Scaled dot-product attention."""
 
+import functools
 import math
 
 import jax
 import jax.numpy as jnp
 
+from facade.devices import available
 from facade.dtypes import C_NAMES, bool_, float32
 from facade.errors import broadcast_shapes
 from facade.ops.linalg import check_batch_sizes, matmul_precision
@@ -112,8 +114,47 @@ def scaled_dot_product_attention(
         enable_gqa: Whether the key has fewer heads, each for a group of query heads.
     """
     key, value = _repeat_heads(query, key, value, enable_gqa)
-    weights = _weights(query, key, attn_mask, is_causal, scale)
-    return jnp.matmul(weights, value, precision=matmul_precision(value.dtype))
+
+    def by_products(query, key, value):
+        weights = _weights(query, key, attn_mask, is_causal, scale)
+        return jnp.matmul(weights, value, precision=matmul_precision(value.dtype))
+
+    if attn_mask is not None or not _cudnn_takes(query, key, value, is_causal):
+        return by_products(query, key, value)
+
+    def by_cudnn(query, key, value):
+        by_position = (x.swapaxes(1, 2) for x in (query, key, value))
+        result = jax.nn.dot_product_attention(
+            *by_position, scale=scale, is_causal=is_causal, implementation="cudnn"
+        )
+        return result.swapaxes(1, 2)
+
+    return jax.lax.platform_dependent(query, key, value, cuda=by_cudnn, default=by_products)
+
+
+@functools.cache
+def _has_cudnn() -> bool:
+    """Return whether the first GPU, if any, is one that cuDNN's flash attention is for."""
+    if not available("cuda"):
+        return False
+    capability = getattr(jax.devices("cuda")[0], "compute_capability", "0")
+    return float(capability) >= 8
+
+
+def _cudnn_takes(query, key, value, is_causal: bool) -> bool:
+    """Return whether cuDNN's flash attention is for these ``(N, H, L or S, E)``."""
+    sizes = query.shape[-1], value.shape[-1]
+    return (
+        query.dtype in (jnp.bfloat16, jnp.float16)
+        and query.ndim == key.ndim == value.ndim == 4
+        and query.shape[:2] == key.shape[:2] == value.shape[:2]
+        and 0 not in (*query.shape, *key.shape)
+        and sizes[0] == sizes[1] <= 128
+        and sizes[0] % 8 == 0
+        and query.shape[-2] % 2 == key.shape[-2] % 2 == 0  # JAX refuses others
+        and not (is_causal and query.shape[-2] != key.shape[-2])
+        and _has_cudnn()
+    )
 
 
 @op(public="", check=_check, grad_name="SafeSoftmaxBackward0")
